@@ -1,0 +1,305 @@
+//! What a request comes to, and how it is put into an HTTP response: envelope, ETag, content type, CORS, in one place
+//! for answers and errors alike.
+
+use actix_web::http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CONTENT_DISPOSITION, CONTENT_TYPE, ETAG, LOCATION,
+    RETRY_AFTER,
+};
+use actix_web::http::{Method, StatusCode};
+use actix_web::{HttpResponse, HttpResponseBuilder};
+use md5::{Digest, Md5};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::document::{Revision, hex, json};
+
+use super::conditions::{Conditions, Met};
+use super::csv;
+use super::error::Error;
+use super::negotiation::Format;
+
+/// The Kazoo whose answers these are.
+const KAZOO_VERSION: &str = "4.3.143";
+
+const CORS_HEADERS: &str = "content-type, depth, user-agent, x-http-method-override, x-file-size, x-requested-with, \
+    if-modified-since, x-file-name, cache-control, x-auth-token, x-kazoo-cluster-id, if-match";
+const CORS_EXPOSED: &str = "content-type, x-auth-token, x-request-id, x-kazoo-cluster-id, location, etag, etag";
+const CORS_MAX_AGE: &str = "86400";
+
+/// The methods that are told of a request that failed before its path was looked at.
+pub const ANY_METHOD: &[&str] = &["GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS"];
+
+/// What a request comes to.
+#[derive(Debug, Default)]
+pub struct Answer {
+    /// Whether something was created: 201 instead of 200.
+    pub created: bool,
+    /// What is shown.
+    pub data: Data,
+    /// Which revision of it.
+    pub revision: Shown,
+    /// Where in a list it is.
+    pub page: Option<Paging>,
+    /// Where what was created is found: the request's path and this id.
+    pub created_id: Option<String>,
+    /// The token that was made.
+    pub token: Option<String>,
+}
+
+/// What an answer shows.
+#[derive(Debug)]
+pub enum Data {
+    /// One thing.
+    One(Box<RawValue>),
+    /// The rows of a list.
+    List(Vec<Box<RawValue>>),
+}
+
+impl Default for Data {
+    fn default() -> Self {
+        Self::List(Vec::new())
+    }
+}
+
+/// What an envelope's `revision` says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Shown {
+    /// Nothing.
+    #[default]
+    None,
+    /// The document's revision.
+    Revision(Revision),
+    /// A digest of the data, so that it stays the same while they do.
+    Digest,
+    /// The word `automatic`: what Kazoo says where it makes no digest.
+    Automatic,
+}
+
+/// An envelope's words about a page.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Paging {
+    /// How many rows there are.
+    pub size: usize,
+    /// Where the page started, encoded.
+    pub start: Option<String>,
+    /// Where the next page starts, encoded.
+    pub next: Option<String>,
+}
+
+/// What an answer needs to know of its request.
+#[derive(Debug, Clone)]
+pub struct Frame {
+    /// The request's id.
+    pub request_id: String,
+    /// The request's method.
+    pub method: Method,
+    /// The request's path, without a slash at its end.
+    pub path: String,
+    /// The token that it carried, once it was read.
+    pub token: Option<String>,
+    /// The methods of the resource.
+    pub methods: Vec<String>,
+    /// Whether a page of another origin asks.
+    pub is_cors: bool,
+    /// The form of the answer.
+    pub format: Format,
+    /// The function that the answer is wrapped in.
+    pub jsonp: Option<String>,
+    /// Whether the JSON is indented.
+    pub is_pretty: bool,
+    /// Which answers the client has no use for.
+    pub conditions: Conditions,
+    /// The process that answers.
+    pub node: String,
+    /// The time of the answer, in ISO 8601.
+    pub timestamp: String,
+}
+
+/// A successful answer's envelope, its keys in Kazoo's order.
+#[derive(Serialize)]
+struct Envelope<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_start_key: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    page_size: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start_key: Option<&'a str>,
+    data: &'a Data,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revision: Option<&'a str>,
+    timestamp: &'a str,
+    version: &'a str,
+    node: &'a str,
+    request_id: &'a str,
+    status: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth_token: Option<&'a str>,
+}
+
+/// An error's envelope.
+#[derive(Serialize)]
+struct ErrorEnvelope<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    page_size: Option<usize>,
+    data: &'a serde_json::Value,
+    error: &'a str,
+    message: &'a str,
+    status: &'a str,
+    timestamp: &'a str,
+    version: &'a str,
+    node: &'a str,
+    request_id: &'a str,
+    auth_token: &'a str,
+}
+
+impl Serialize for Data {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::One(value) => value.serialize(serializer),
+            Self::List(rows) => rows.serialize(serializer),
+        }
+    }
+}
+
+impl Answer {
+    /// One document.
+    pub fn document(data: Box<RawValue>, revision: Option<Revision>) -> Self {
+        let revision = revision.map_or(Shown::None, Shown::Revision);
+        Self { data: Data::One(data), revision, ..Self::default() }
+    }
+}
+
+impl Frame {
+    /// The response to a request that was answered.
+    pub fn respond(&self, answer: &Answer) -> HttpResponse {
+        let reads = super::incoming::only_reads(&self.method);
+        let revision = match &answer.revision {
+            Shown::None => None,
+            Shown::Revision(revision) => Some(revision.to_string()),
+            Shown::Digest => Some(hex(&Md5::digest(json::encode(&answer.data)))),
+            Shown::Automatic => Some("automatic".to_owned()),
+        };
+        let etag = revision.as_deref().filter(|_| reads);
+        let status = match self.conditions.met(etag, reads) {
+            Met::Yes if answer.created => StatusCode::CREATED,
+            Met::Yes => StatusCode::OK,
+            Met::NotModified => StatusCode::NOT_MODIFIED,
+            Met::No if reads => return self.fail(&Error::PreconditionFailed),
+            // a write's conditions were looked at before it was done
+            Met::No if answer.created => StatusCode::CREATED,
+            Met::No => StatusCode::OK,
+        };
+        let mut response = self.response(status);
+        if let Some(etag) = etag {
+            response.insert_header((ETAG, format!("\"{etag}\"")));
+        }
+        if let Some(id) = &answer.created_id {
+            response.insert_header((LOCATION, format!("{}/{}", self.path, super::percent_encoded(id))));
+        }
+        if status == StatusCode::NOT_MODIFIED {
+            return response.finish();
+        }
+        if reads && self.format == Format::Csv {
+            response.insert_header((CONTENT_TYPE, "text/csv"));
+            response.insert_header((CONTENT_DISPOSITION, "attachment; filename=\"groups.csv\""));
+            return response.body(csv::of(&answer.data));
+        }
+        let page = answer.page.as_ref();
+        let body = self.encode(&Envelope {
+            next_start_key: page.and_then(|page| page.next.as_deref()),
+            page_size: page.map(|page| page.size),
+            start_key: page.and_then(|page| page.start.as_deref()),
+            data: &answer.data,
+            revision: revision.as_deref(),
+            timestamp: &self.timestamp,
+            version: KAZOO_VERSION,
+            node: &self.node,
+            request_id: &self.request_id,
+            status: "success",
+            auth_token: answer.token.as_deref().or(self.token.as_deref()),
+        });
+        response.body(body)
+    }
+
+    /// The response to a request that failed.
+    pub fn fail(&self, error: &Error) -> HttpResponse {
+        let told = match error.told() {
+            Ok(told) => told,
+            Err(status) => return self.response(status).finish(),
+        };
+        let mut response = self.response(told.status);
+        self.add_cors(&mut response);
+        if matches!(error, Error::InvalidMethod) {
+            response.insert_header((ALLOW, self.methods.join(", ")));
+        }
+        if let Error::TooManyRequests(seconds) = error {
+            response.insert_header((RETRY_AFTER, seconds.to_string()));
+        }
+        let token = self.token.as_deref().filter(|_| !error.is_of_body());
+        response.body(self.encode(&ErrorEnvelope {
+            page_size: error.found_no_rows().then_some(0),
+            data: &told.data,
+            error: told.status.as_str(),
+            message: told.message,
+            status: "error",
+            timestamp: &self.timestamp,
+            version: KAZOO_VERSION,
+            node: &self.node,
+            request_id: &self.request_id,
+            auth_token: token.unwrap_or("undefined"),
+        }))
+    }
+
+    /// The response to a browser that asks what it may ask.
+    pub fn preflight(&self, asked_for: Option<&str>) -> HttpResponse {
+        let mut response = self.response(StatusCode::OK);
+        self.add_cors_for(&mut response, asked_for);
+        response.finish()
+    }
+
+    /// The response to whoever looks at the root.
+    pub fn greet(&self) -> HttpResponse {
+        let greeting = "crossbar-groups: Kazoo's groups are under /v2/accounts/{ACCOUNT_ID}/groups\n";
+        self.response(StatusCode::OK).insert_header((CONTENT_TYPE, "text/plain")).body(greeting)
+    }
+
+    /// What every response has.
+    fn response(&self, status: StatusCode) -> HttpResponseBuilder {
+        let mut response = HttpResponse::build(status);
+        response.insert_header(("x-request-id", self.request_id.as_str()));
+        if !matches!(status, StatusCode::NOT_MODIFIED | StatusCode::NOT_ACCEPTABLE | StatusCode::PRECONDITION_FAILED) {
+            response.insert_header((CONTENT_TYPE, "application/json"));
+        }
+        if self.is_cors {
+            self.add_cors(&mut response);
+        }
+        response
+    }
+
+    fn add_cors(&self, response: &mut HttpResponseBuilder) {
+        self.add_cors_for(response, None);
+    }
+
+    fn add_cors_for(&self, response: &mut HttpResponseBuilder, asked_for: Option<&str>) {
+        let known = self.methods.iter().map(String::as_str);
+        let asked_for = asked_for.filter(|asked| *asked != "OPTIONS" && known.clone().all(|known| known != *asked));
+        let methods: Vec<&str> = asked_for.into_iter().chain(["OPTIONS"]).chain(known).collect();
+        response
+            .insert_header((ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
+            .insert_header((ACCESS_CONTROL_ALLOW_METHODS, methods.join(", ")))
+            .insert_header((ACCESS_CONTROL_ALLOW_HEADERS, CORS_HEADERS))
+            .insert_header((ACCESS_CONTROL_EXPOSE_HEADERS, CORS_EXPOSED))
+            .insert_header((ACCESS_CONTROL_MAX_AGE, CORS_MAX_AGE));
+    }
+
+    /// An envelope in the form that the client asked for.
+    fn encode<T: Serialize>(&self, envelope: &T) -> String {
+        let plain = json::encode(envelope);
+        let body = if self.is_pretty { json::pretty(&plain) } else { plain };
+        match &self.jsonp {
+            Some(function) => format!("{function}({body});"),
+            None => body,
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! A request's body: read up to its limit, and made an envelope by its content type as crossbar makes it.
+
+use actix_multipart::{Multipart, MultipartError};
+use actix_web::error::PayloadError;
+use actix_web::http::header::CONTENT_TYPE;
+use actix_web::mime::Mime;
+use actix_web::{HttpRequest, web};
+use bytes::{Bytes, BytesMut};
+use futures::{StreamExt, TryStreamExt, stream};
+use serde_json::value::RawValue;
+
+use crate::document::{Document, json};
+
+use super::error::{InvalidBody, MAX_BODY};
+
+/// What a body held.
+#[derive(Debug, Clone, Default)]
+pub struct Body {
+    /// The envelope around the data: `verb`, `auth_token`, `paginate`, …
+    pub envelope: Document,
+    /// `data`: an object or an array; None if the body was empty or of a kind that holds no data.
+    pub data: Option<Box<RawValue>>,
+}
+
+/// The forms in which a body may hold an envelope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ContentType {
+    /// JSON, which is also assumed where nothing is said.
+    Json,
+    /// A form. curl says so of whatever it sends, so JSON is looked for in it first.
+    Form,
+    /// Several parts, of which one may be JSON.
+    Multipart,
+    /// Anything else: a file, of which there is no use here.
+    Other,
+}
+
+impl ContentType {
+    /// By the media type alone, without its parameters.
+    pub fn of(header: Option<&str>) -> Self {
+        let media_type = header.unwrap_or("application/json").split(';').next().unwrap_or_default().trim();
+        match media_type.to_ascii_lowercase().as_str() {
+            "application/json" | "application/x-json" => Self::Json,
+            "application/x-www-form-urlencoded" => Self::Form,
+            other if other.starts_with("multipart/") => Self::Multipart,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// Reads a request's whole body.
+///
+/// Errors: it is too long, did not arrive, or is no envelope.
+pub async fn read(request: &HttpRequest, payload: web::Payload) -> Result<Body, InvalidBody> {
+    let bytes = collect(payload).await?;
+    if bytes.is_empty() {
+        return Ok(Body::default());
+    }
+    let header = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    match ContentType::of(header) {
+        ContentType::Json => of_json(&bytes),
+        ContentType::Form => of_form(&bytes),
+        ContentType::Multipart => of_multipart(request, bytes).await,
+        ContentType::Other => Ok(Body::default()),
+    }
+}
+
+async fn collect(mut payload: web::Payload) -> Result<Bytes, InvalidBody> {
+    let mut bytes = BytesMut::new();
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|error| InvalidBody::CutOff(error.to_string()))?;
+        if bytes.len() + chunk.len() > MAX_BODY {
+            return Err(InvalidBody::TooLarge);
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes.freeze())
+}
+
+fn of_json(bytes: &[u8]) -> Result<Body, InvalidBody> {
+    let raw = json::check(bytes).map_err(|refused| InvalidBody::Json(refused.to_string()))?;
+    let envelope = Document::parse(&json::compact(raw.get()));
+    of_envelope(envelope.map_err(|_| InvalidBody::Json("All JSON must be valid".to_owned()))?)
+}
+
+/// A form's fields are an envelope of texts.
+fn of_form(bytes: &[u8]) -> Result<Body, InvalidBody> {
+    if bytes.trim_ascii_start().starts_with(b"{") {
+        return of_json(bytes);
+    }
+    of_envelope(form(bytes).map(|(key, value)| (key, json::raw(&value))).collect())
+}
+
+/// The fields of a form or of a query string, percent-decoded, in order.
+pub fn form(bytes: &[u8]) -> impl Iterator<Item = (String, String)> + '_ {
+    url::form_urlencoded::parse(bytes).into_owned()
+}
+
+/// The first part that is JSON is the envelope; other parts are files.
+async fn of_multipart(request: &HttpRequest, bytes: Bytes) -> Result<Body, InvalidBody> {
+    let invalid = |error: MultipartError| InvalidBody::Json(error.to_string());
+    let whole = stream::iter([Ok::<_, PayloadError>(bytes)]);
+    let mut parts = Multipart::new(request.headers(), whole);
+    while let Some(mut part) = parts.try_next().await.map_err(invalid)? {
+        let is_json = ContentType::of(part.content_type().map(Mime::essence_str)) == ContentType::Json;
+        let mut content = BytesMut::new();
+        while let Some(chunk) = part.try_next().await.map_err(invalid)? {
+            if is_json {
+                content.extend_from_slice(&chunk);
+            }
+        }
+        if is_json {
+            return of_json(&content);
+        }
+    }
+    Ok(Body::default())
+}
+
+/// Checks what every envelope must have. Its nulls are as if they were not there.
+fn of_envelope(envelope: Document) -> Result<Body, InvalidBody> {
+    let mut envelope: Document = envelope.into_iter().filter(|(_, value)| value.get() != "null").collect();
+    match envelope.remove("data") {
+        None => Err(InvalidBody::NoData(envelope.to_raw())),
+        Some(data) if data.get().starts_with(['{', '[']) => Ok(Body { envelope, data: Some(data) }),
+        Some(data) => Err(InvalidBody::DataType(data)),
+    }
+}

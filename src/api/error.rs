@@ -1,0 +1,206 @@
+//! The catalogue of what clients are told when something is not done, in Kazoo's words (`cb_context`'s system errors
+//! and validation errors). Every failed request ends in one of these.
+
+use actix_web::http::StatusCode;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use crate::document::json;
+use crate::kazoo::schema::{ValidationErrors, validation_error};
+use crate::store;
+
+/// The most bytes that a request's body may have.
+pub const MAX_BODY: usize = 8_000_000;
+
+/// Why a request was not answered as it asked.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// The path names nothing here.
+    #[error("not found")]
+    NotFound,
+    /// The path can't be read: a bad percent sign, or bytes that are no text.
+    #[error("the path is not percent-encoded text")]
+    BadPath,
+    /// There is no such document, or none that is shown.
+    #[error("bad identifier {0}")]
+    BadIdentifier(String),
+    /// What stands where an account's id should is none.
+    #[error("invalid account id {0}")]
+    InvalidAccountId(String),
+    /// The method, or the verb that stands for it, is not for this path.
+    #[error("method not allowed")]
+    InvalidMethod,
+    /// No token, or one that is not believed.
+    #[error("invalid credentials")]
+    InvalidCredentials,
+    /// The credentials of a sign-in are nobody's.
+    #[error("unknown credentials")]
+    UnknownCredentials,
+    /// The API key of a sign-in is nobody's.
+    #[error("unknown API key")]
+    UnknownApiKey(String),
+    /// The token may not act here.
+    #[error("forbidden")]
+    Forbidden,
+    /// The client asks too often; after so many seconds it may ask again.
+    #[error("too many requests")]
+    TooManyRequests(u64),
+    /// The body is not what it must be.
+    #[error("invalid body: {0}")]
+    InvalidBody(#[from] InvalidBody),
+    /// The data are not what the schema asks for.
+    #[error("validation error")]
+    Validation(ValidationErrors),
+    /// The client accepts no form that the answer has.
+    #[error("not acceptable")]
+    NotAcceptable,
+    /// The body's form can't be taken.
+    #[error("unsupported media type")]
+    UnsupportedMediaType,
+    /// A condition of the request (`If-Match`) does not hold.
+    #[error("precondition failed")]
+    PreconditionFailed,
+    /// The store failed, or found a conflict.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
+/// What is wrong with a request's body, before anyone looks at its data.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum InvalidBody {
+    /// It is not a JSON object, or not one that is taken.
+    #[error("{0}")]
+    Json(String),
+    /// It is longer than [`MAX_BODY`].
+    #[error("longer than {MAX_BODY} bytes")]
+    TooLarge,
+    /// It has no `data`.
+    #[error("no data")]
+    NoData(Box<RawValue>),
+    /// Its `data` is neither an object nor an array.
+    #[error("data of another type")]
+    DataType(Box<RawValue>),
+    /// It did not arrive whole.
+    #[error("cut off: {0}")]
+    CutOff(String),
+    /// `jsonp` is no name of a function.
+    #[error("jsonp is no name")]
+    Jsonp(String),
+}
+
+/// What an error's envelope says.
+pub struct Told {
+    /// The HTTP status, and `error`.
+    pub status: StatusCode,
+    /// `message`.
+    pub message: &'static str,
+    /// `data`.
+    pub data: Value,
+}
+
+impl Error {
+    /// The error's envelope; an error without one is told by its status alone.
+    pub fn told(&self) -> Result<Told, StatusCode> {
+        let told = |status, message, data| Ok(Told { status, message, data });
+        let system = |status, message, text: &str| told(status, message, json!({ "message": text }));
+        match self {
+            Self::NotFound => system(StatusCode::NOT_FOUND, "not_found", "not found"),
+            Self::BadPath => system(StatusCode::BAD_REQUEST, "parse_error", "the path is not percent-encoded text"),
+            Self::BadIdentifier(cause) => {
+                told(StatusCode::NOT_FOUND, "bad_identifier", json!({ "cause": cause, "message": "bad identifier" }))
+            }
+            Self::InvalidAccountId(id) if id.is_empty() => {
+                system(StatusCode::NOT_FOUND, "bad identifier", "missing account_id")
+            }
+            Self::InvalidAccountId(id) => {
+                system(StatusCode::NOT_FOUND, "bad identifier", &format!("invalid account_id '{id}'"))
+            }
+            Self::InvalidMethod => system(StatusCode::METHOD_NOT_ALLOWED, "invalid_method", "method not allowed"),
+            Self::InvalidCredentials | Self::UnknownCredentials => {
+                system(StatusCode::UNAUTHORIZED, "invalid_credentials", "invalid credentials")
+            }
+            Self::UnknownApiKey(key) => told(StatusCode::NOT_FOUND, "bad identifier", json!([key])),
+            Self::Forbidden => system(StatusCode::FORBIDDEN, "forbidden", "forbidden"),
+            Self::TooManyRequests(_) => system(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", "too many requests"),
+            Self::InvalidBody(invalid) => told(invalid.status(), "validation error", Value::Object(invalid.errors())),
+            Self::Validation(errors) => {
+                told(StatusCode::BAD_REQUEST, "validation error", Value::Object(errors.clone()))
+            }
+            Self::NotAcceptable => Err(StatusCode::NOT_ACCEPTABLE),
+            Self::UnsupportedMediaType => Err(StatusCode::UNSUPPORTED_MEDIA_TYPE),
+            Self::PreconditionFailed => Err(StatusCode::PRECONDITION_FAILED),
+            Self::Store(store::Error::Conflict) => {
+                system(StatusCode::CONFLICT, "datastore_conflict", "conflicting documents")
+            }
+            Self::Store(store::Error::Unreachable(_) | store::Error::TimedOut(_)) => {
+                system(StatusCode::SERVICE_UNAVAILABLE, "datastore_unreachable", "datastore unreachable")
+            }
+            Self::Store(store::Error::MissingView { design, view, .. }) => told(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "datastore_missing_view",
+                json!({ "cause": format!("{design}/{view}"), "message": "datastore missing view" }),
+            ),
+            Self::Store(store::Error::Refused(_) | store::Error::Corrupt(_)) => {
+                system(StatusCode::SERVICE_UNAVAILABLE, "datastore_fault", "datastore fatal error")
+            }
+        }
+    }
+
+    /// Whether the fault is below, so that an operator should know of it.
+    pub fn is_fault(&self) -> bool {
+        matches!(self, Self::Store(error) if !matches!(error, store::Error::Conflict))
+    }
+
+    /// Whether the error comes from a sign-in's view, of which Kazoo tells the number of rows.
+    pub fn found_no_rows(&self) -> bool {
+        matches!(self, Self::UnknownCredentials | Self::UnknownApiKey(_))
+    }
+
+    /// Whether the body was what was wrong: Kazoo finds that before it reads the token.
+    pub fn is_of_body(&self) -> bool {
+        matches!(self, Self::InvalidBody(_))
+    }
+}
+
+impl InvalidBody {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            _ => StatusCode::BAD_REQUEST,
+        }
+    }
+
+    fn errors(&self) -> ValidationErrors {
+        let value = |raw: &RawValue| json::tree(raw).unwrap_or_default();
+        match self {
+            Self::Json(message) | Self::CutOff(message) => {
+                validation_error("json", "invalid", json!({ "message": message, "target": "body" }))
+            }
+            Self::TooLarge => {
+                let message = format!("Payload or Files must not be more than {MAX_BODY} bytes");
+                validation_error("file", "maxSize", json!({ "message": message, "target": MAX_BODY }))
+            }
+            Self::NoData(envelope) => validation_error(
+                "data",
+                "required",
+                json!({ "message": "Field is required but missing", "value": value(envelope) }),
+            ),
+            Self::DataType(data) => {
+                let target = "object, array";
+                let message = format!("Value did not match type(s): {target}");
+                validation_error("data", "type", json!({ "message": message, "target": target, "value": value(data) }))
+            }
+            Self::Jsonp(name) => validation_error(
+                "jsonp",
+                "pattern",
+                json!({ "message": "The callback must be a JavaScript identifier", "value": name }),
+            ),
+        }
+    }
+}
+
+impl From<ValidationErrors> for Error {
+    fn from(errors: ValidationErrors) -> Self {
+        Self::Validation(errors)
+    }
+}

@@ -1,0 +1,140 @@
+//! A request as it came in: who asks for what, in which form, before anyone checked whether they may.
+
+use actix_web::HttpRequest;
+use actix_web::http::Method;
+use actix_web::http::header::{
+    ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, CONTENT_TYPE, HeaderName, ORIGIN,
+};
+
+use serde_json::value::RawValue;
+
+use crate::document::json;
+
+use super::authentication::{Token, text_of};
+use super::body::{self, Body, ContentType};
+use super::error::{Error, InvalidBody};
+
+/// The header of a client's own id for its request.
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The longest id of a client's that is taken.
+const LONGEST_REQUEST_ID: usize = 256;
+
+/// A request whose body was read.
+pub struct Incoming {
+    /// What actix knows of it.
+    pub http: HttpRequest,
+    /// What it sent.
+    pub body: Body,
+    /// The query's parameters, decoded, in order.
+    pub query: Vec<(String, String)>,
+}
+
+impl Incoming {
+    /// Puts together a request and its body.
+    pub fn new(http: HttpRequest, body: Body) -> Self {
+        let query = body::form(http.query_string().as_bytes()).collect();
+        Self { http, body, query }
+    }
+
+    /// The data that were sent; an empty object if there were none.
+    pub fn data(&self) -> &RawValue {
+        self.body.data.as_deref().unwrap_or(json::empty_object())
+    }
+
+    /// A parameter: of the query, or else of the envelope around the data.
+    pub fn parameter(&self, name: &str) -> Option<String> {
+        let of_query = self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+        of_query.or_else(|| text_of(&self.body.envelope, name))
+    }
+
+    /// Whether a parameter, or else a default, is `true`.
+    pub fn is_true(&self, name: &str, default: bool) -> bool {
+        self.parameter(name).map_or(default, |value| value == "true")
+    }
+
+    /// A header's text.
+    pub fn header(&self, name: impl actix_web::http::header::AsHeaderName) -> Option<&str> {
+        self.http.headers().get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// The token that it carries.
+    pub fn token(&self) -> Token {
+        if let Some(token) = self.header("x-auth-token") {
+            return Token::Own(token.to_owned());
+        }
+        if let Some(token) = self.parameter("auth_token") {
+            return Token::Own(token);
+        }
+        self.header(AUTHORIZATION).map_or(Token::None, Token::of_authorization)
+    }
+
+    /// What is to be done: the method, or the verb that is sent in its place.
+    pub fn verb(&self) -> String {
+        self.parameter("verb").map_or_else(|| self.http.method().to_string(), |verb| verb.to_uppercase())
+    }
+
+    /// Whether the method is one that only reads: then nothing is written, whatever the verb.
+    pub fn only_reads(&self) -> bool {
+        only_reads(self.http.method())
+    }
+
+    /// Whether a browser asks on behalf of a page of another origin.
+    pub fn is_cors(&self) -> bool {
+        [ORIGIN, ACCESS_CONTROL_REQUEST_METHOD, ACCESS_CONTROL_REQUEST_HEADERS]
+            .iter()
+            .any(|name| self.http.headers().contains_key(name))
+    }
+
+    /// The form of the body.
+    pub fn content_type(&self) -> ContentType {
+        ContentType::of(self.header(CONTENT_TYPE))
+    }
+
+    /// The function that the answer is to be wrapped in.
+    ///
+    /// Errors: it is no name of a function.
+    pub fn jsonp(&self) -> Result<Option<String>, Error> {
+        match self.parameter("jsonp") {
+            Some(name) if is_function_name(&name) => Ok(Some(name)),
+            Some(name) => Err(InvalidBody::Jsonp(name).into()),
+            None => Ok(None),
+        }
+    }
+}
+
+/// Whether a method only reads.
+pub fn only_reads(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
+}
+
+/// The id that the client gave its request, or one that was made up.
+pub fn request_id(http: &HttpRequest, made_up: impl FnOnce() -> String) -> String {
+    let given = http.headers().get(X_REQUEST_ID).and_then(|value| value.to_str().ok());
+    let given = given.filter(|id| !id.is_empty() && id.len() <= LONGEST_REQUEST_ID);
+    given.map_or_else(made_up, str::to_owned)
+}
+
+/// JavaScript identifiers, with dots between them.
+fn is_function_name(name: &str) -> bool {
+    let is_identifier = |part: &str| {
+        part.starts_with(|c: char| c.is_ascii_alphabetic() || "_$".contains(c))
+            && part.chars().all(|c| c.is_ascii_alphanumeric() || "_$".contains(c))
+    };
+    name.len() <= 128 && name.split('.').all(is_identifier)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jsonp_takes_names_only() {
+        for name in ["cb", "_a.b$1", "jQuery123_456"] {
+            assert!(is_function_name(name), "{name}");
+        }
+        for name in ["", "1a", "a.", "a;alert(1)", "a(", "<script>", "a b", "é"] {
+            assert!(!is_function_name(name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! The command line: every flag, its environment variable and its default, in one place.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::document::DbName;
+
+/// Kazoo 4.3's crossbar for groups: the same REST API, on a CouchDB or on an embedded store.
+#[derive(Debug, Parser)]
+#[command(name = "crossbar-groups", version, about, max_term_width = 100)]
+pub struct CommandLine {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What the program can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Answer HTTP requests
+    Serve(ServeArguments),
+    /// Load dump files into a store: databases, documents with their revisions, attachments, missing views
+    Import(ImportArguments),
+    /// Write a database of a store to standard output, as a dump file
+    Export(ExportArguments),
+}
+
+/// `serve`
+#[derive(Debug, Clone, Args)]
+pub struct ServeArguments {
+    /// The address to listen on
+    #[arg(long, env = "CROSSBAR_LISTEN", default_value = "127.0.0.1:8000", value_name = "ADDRESS:PORT")]
+    pub listen: SocketAddr,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub store: StoreArgument,
+
+    /// Serve made-up accounts from a temporary store, and print what to try
+    #[arg(long, env = "CROSSBAR_DEMO", conflicts_with = "store")]
+    pub demo: bool,
+
+    /// What is limited: nothing, sign-ins, or every request as Kazoo does. A client address has 100 tokens for each
+    /// account and gets 10 a second; a request costs 1, a sign-in 35
+    #[arg(long, env = "CROSSBAR_RATE_LIMIT", default_value = "sign-in", value_name = "WHAT")]
+    pub rate_limit: RateLimit,
+
+    /// A proxy's address; from it, and from no other, a client's address is taken from X-Forwarded-For. May be given
+    /// more than once, or as a list with commas
+    #[arg(long, env = "CROSSBAR_TRUSTED_PROXY", value_delimiter = ',', value_name = "ADDRESS")]
+    pub trusted_proxy: Vec<IpAddr>,
+
+    /// For how many seconds keys, secrets and account documents are remembered; a change of them takes effect after
+    #[arg(long, env = "CROSSBAR_AUTH_CACHE", default_value = "3", value_parser = seconds, value_name = "SECONDS")]
+    pub auth_cache: Duration,
+
+    /// How many threads serve requests (default: one for each processor)
+    #[arg(long, env = "CROSSBAR_WORKERS", value_parser = clap::value_parser!(u16).range(1..), value_name = "NUMBER")]
+    pub workers: Option<u16>,
+}
+
+/// `import`
+#[derive(Debug, Args)]
+pub struct ImportArguments {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub store: StoreArgument,
+
+    /// Dump files: {"db": …, "docs": […]}, attachments inline
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+}
+
+/// `export`
+#[derive(Debug, Args)]
+pub struct ExportArguments {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub store: StoreArgument,
+
+    /// The database's name, such as accounts or account/aa/bb/cc…
+    #[arg(value_name = "DB")]
+    pub database: DbName,
+}
+
+/// `--store`
+#[derive(Debug, Clone, Args)]
+pub struct StoreArgument {
+    /// A CouchDB's URL (http://user:password@host:5984), or a folder for the embedded store
+    #[arg(long, env = "CROSSBAR_STORE", default_value = "data", value_name = "URL|FOLDER", hide_env_values = true)]
+    pub store: StoreLocation,
+}
+
+/// Where documents are kept.
+#[derive(Clone, PartialEq, Eq)]
+pub enum StoreLocation {
+    /// A CouchDB, by its URL.
+    Couch(String),
+    /// The embedded store in a folder.
+    Folder(PathBuf),
+}
+
+impl std::fmt::Debug for StoreLocation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            // the URL may hold a password
+            Self::Couch(_) => f.write_str("Couch(…)"),
+            Self::Folder(folder) => f.debug_tuple("Folder").field(folder).finish(),
+        }
+    }
+}
+
+impl FromStr for StoreLocation {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.starts_with("http://") || text.starts_with("https://") {
+            return Ok(Self::Couch(text.to_owned()));
+        }
+        match text.split_once("://") {
+            Some((scheme, _)) => Err(format!("{scheme}:// is no store: give http://, https:// or a folder")),
+            None if text.is_empty() => Err("give a URL or a folder".to_owned()),
+            None => Ok(Self::Folder(PathBuf::from(text))),
+        }
+    }
+}
+
+/// What `--rate-limit` limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RateLimit {
+    /// Nothing.
+    Off,
+    /// Sign-ins.
+    SignIn,
+    /// Every request, as Kazoo does.
+    Kazoo,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "give a number of seconds".to_owned())?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}

@@ -1,0 +1,181 @@
+//! JSON from people we don't know: limits that are checked before anything recurses, and small conversions.
+
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// How deep arrays and objects may be nested. Clients' documents have a handful of levels and the recorded ones up to
+/// 200; what is deeper is refused, since reading, comparing and dropping a tree recurse.
+pub const DEEPEST: usize = 512;
+
+/// Why a text that may be JSON is not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// It is not JSON, or not in UTF-8.
+    #[error("{0}")]
+    Syntax(String),
+    /// It is nested deeper than [`DEEPEST`].
+    #[error("JSON must not be nested more than {DEEPEST} levels")]
+    TooDeep,
+    /// A string holds half of a surrogate pair, which no Unicode text can.
+    #[error("a string holds half of a surrogate pair")]
+    LoneSurrogate,
+}
+
+/// Checks that `bytes` are one JSON value that may be kept, and gives it.
+///
+/// Errors: [`Refused`], which says why.
+pub fn check(bytes: &[u8]) -> Result<&RawValue, Refused> {
+    let text = std::str::from_utf8(bytes).map_err(|error| Refused::Syntax(error.to_string()))?;
+    let raw: &RawValue = serde_json::from_str(text).map_err(|error| Refused::Syntax(error.to_string()))?;
+    scan(raw.get())?;
+    Ok(raw)
+}
+
+/// The tree of a value, or why it is not made: only for the few values that a rule walks.
+pub fn tree(raw: &RawValue) -> Result<Value, Refused> {
+    scan(raw.get())?;
+    let mut reader = serde_json::Deserializer::from_str(raw.get());
+    reader.disable_recursion_limit();
+    serde::Deserialize::deserialize(&mut reader).map_err(|error| Refused::Syntax(error.to_string()))
+}
+
+/// One pass over well-formed JSON, for what its grammar doesn't rule out.
+fn scan(text: &str) -> Result<(), Refused> {
+    let bytes = text.as_bytes();
+    let (mut depth, mut at, mut in_string) = (0usize, 0usize, false);
+    while at < bytes.len() {
+        match bytes[at] {
+            b'"' => in_string = !in_string,
+            b'\\' if in_string => {
+                if let Some(unit) = escaped_unit(&bytes[at..]) {
+                    let paired = (0xd800..0xdc00).contains(&unit)
+                        && escaped_unit(&bytes[at + 6..]).is_some_and(|low| (0xdc00..0xe000).contains(&low));
+                    if paired {
+                        at += 6;
+                    } else if (0xd800..0xe000).contains(&unit) {
+                        return Err(Refused::LoneSurrogate);
+                    }
+                    at += 4;
+                }
+                at += 1;
+            }
+            b'{' | b'[' if !in_string => {
+                depth += 1;
+                if depth > DEEPEST {
+                    return Err(Refused::TooDeep);
+                }
+            }
+            b'}' | b']' if !in_string => depth -= 1,
+            _ => {}
+        }
+        at += 1;
+    }
+    Ok(())
+}
+
+/// The UTF-16 unit of a `\uXXXX` that `bytes` begin with.
+fn escaped_unit(bytes: &[u8]) -> Option<u16> {
+    let digits = bytes.strip_prefix(b"\\u")?.get(..4)?;
+    u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+}
+
+/// JSON without the white space between its tokens, as a store would write it.
+pub fn compact(text: &str) -> String {
+    let (mut in_string, mut escaped) = (false, false);
+    let is_kept = |c: &char| {
+        let kept = in_string || !c.is_ascii_whitespace();
+        in_string ^= *c == '"' && !escaped;
+        escaped = in_string && *c == '\\' && !escaped;
+        kept
+    };
+    text.chars().filter(is_kept).collect()
+}
+
+/// `{}`
+pub fn empty_object() -> &'static RawValue {
+    serde_json::from_str("{}").unwrap_or(RawValue::NULL)
+}
+
+/// JSON with line breaks and indentation.
+pub fn pretty(text: &str) -> String {
+    let tree = serde_json::from_str::<&RawValue>(text).ok().and_then(|raw| tree(raw).ok());
+    tree.and_then(|tree| serde_json::to_string_pretty(&tree).ok()).unwrap_or_else(|| text.to_owned())
+}
+
+/// The text of a raw string, or None for another kind of value.
+pub fn text(raw: &RawValue) -> Option<String> {
+    raw.get().starts_with('"').then(|| serde_json::from_str(raw.get()).ok()).flatten()
+}
+
+/// A value as one line of JSON. The values of this crate always can be: their keys are texts.
+pub fn encode<T: Serialize + ?Sized>(value: &T) -> String {
+    serde_json::to_string(value).unwrap_or_else(|error| unreachable!("a value that is not JSON: {error}"))
+}
+
+/// A value as raw JSON, to be kept in a document.
+pub fn raw<T: Serialize + ?Sized>(value: &T) -> Box<RawValue> {
+    serde_json::value::to_raw_value(value).unwrap_or_else(|error| unreachable!("a value that is not JSON: {error}"))
+}
+
+/// The value of the first field of this name, where an object has the same key twice.
+pub fn first_field(object: &RawValue, key: &str) -> Option<Box<RawValue>> {
+    struct First<'a>(&'a str);
+
+    impl<'de> serde::de::Visitor<'de> for First<'_> {
+        type Value = Option<Box<RawValue>>;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut found = None;
+            while let Some(key) = map.next_key::<String>()? {
+                if found.is_none() && key == self.0 {
+                    found = Some(map.next_value()?);
+                } else {
+                    map.next_value::<serde::de::IgnoredAny>()?;
+                }
+            }
+            Ok(found)
+        }
+    }
+
+    let mut reader = serde_json::Deserializer::from_str(object.get());
+    serde::Deserializer::deserialize_map(&mut reader, First(key)).ok().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn depth_and_surrogates_are_checked_wherever_they_stand() {
+        let nested = |levels: usize| format!("{}1{}", "[".repeat(levels), "]".repeat(levels));
+        assert!(check(nested(DEEPEST).as_bytes()).is_ok());
+        assert_eq!(check(nested(DEEPEST + 1).as_bytes()).unwrap_err(), Refused::TooDeep);
+        assert!(check(nested(100_000).as_bytes()).is_err());
+
+        for text in [r#"{"a":["\ud800"]}"#, r#"{"\udc00":1}"#, r#""\ud800\ud800""#, r#""\ud800x""#] {
+            assert_eq!(check(text.as_bytes()).unwrap_err(), Refused::LoneSurrogate, "{text}");
+        }
+        for text in [r#""\ud83d\ude00""#, r#""\\ud800""#, r#""[[[\"{{{""#, r#""\u00e9""#] {
+            assert!(check(text.as_bytes()).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn white_space_in_texts_is_kept() {
+        let text = "{ \"a b\" : [ 1 , \"x \\\" y\" ] , \n\t\"c\\\\\" : { } }";
+        assert_eq!(compact(text), r#"{"a b":[1,"x \" y"],"c\\":{}}"#);
+    }
+
+    #[test]
+    fn the_first_of_two_fields() {
+        let raw = raw(&serde_json::json!({}));
+        assert!(first_field(&raw, "a").is_none());
+        let twice: &RawValue = serde_json::from_str(r#"{"a":1,"b":[{}],"a":2}"#).unwrap();
+        assert_eq!(first_field(twice, "a").unwrap().get(), "1");
+    }
+}

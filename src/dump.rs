@@ -1,0 +1,213 @@
+//! Dump files: one JSON object a database, `{"db", "docs"}`, with revisions and inline attachments. What is imported
+//! and exported again is the same.
+
+use std::fs::File;
+use std::io::{BufReader, Write};
+use std::path::{Path, PathBuf};
+
+use futures::{Stream, StreamExt, TryStreamExt, pin_mut, stream};
+use serde::de::{self, DeserializeSeed, Deserializer};
+use serde_json::value::RawValue;
+use tokio::sync::mpsc;
+
+use crate::document::{DbName, Document, Revision, json};
+use crate::store::{self, Store};
+
+/// How many documents are read or written at a time.
+const BATCH: usize = 200;
+
+/// Why a dump can't be imported or exported.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file can't be read, or is no dump.
+    #[error("{}: {reason}", file.display())]
+    NoDump {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// There is no such database.
+    #[error("there is no database {0}")]
+    NoDatabase(DbName),
+    /// What was exported can't be written.
+    #[error("can't write: {0}")]
+    Output(#[from] std::io::Error),
+}
+
+/// A dump file that was read to its end and found sound.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dump {
+    file: PathBuf,
+    database: DbName,
+    documents: u64,
+}
+
+impl Dump {
+    /// Reads a file once, without keeping it, to see that it is a dump.
+    ///
+    /// Errors: [`Error::NoDump`] with what is wrong and, for a document, which one.
+    pub fn check(file: &Path) -> Result<Self, Error> {
+        let mut documents = 0;
+        let database = read(file, &mut |document| {
+            sound(&document)?;
+            documents += 1;
+            Ok(())
+        })?;
+        Ok(Self { file: file.to_owned(), database, documents })
+    }
+
+    /// How many documents the file holds.
+    pub fn documents(&self) -> u64 {
+        self.documents
+    }
+
+    /// Writes the documents to a store: makes the database and its views if they are missing, keeps revisions. To do
+    /// it again changes nothing. `progress` is told how many documents were written since it was told last.
+    pub async fn import(&self, store: &dyn Store, progress: impl Fn(u64)) -> Result<(), Error> {
+        let (sender, mut documents) = mpsc::channel(BATCH);
+        let file = self.file.clone();
+        let reader = tokio::task::spawn_blocking(move || {
+            read(&file, &mut |document| sender.blocking_send(document).map_err(|_| "the import stopped".to_owned()))
+        });
+        store.prepare(&self.database).await?;
+        let mut batch = Vec::with_capacity(BATCH);
+        while documents.recv_many(&mut batch, BATCH).await > 0 {
+            let documents = std::mem::take(&mut batch);
+            let written = documents.len() as u64;
+            store.load(&self.database, documents).await?;
+            progress(written);
+        }
+        drop(documents);
+        reader.await.map_err(|error| self.no_dump(&error.to_string()))??;
+        Ok(())
+    }
+
+    fn no_dump(&self, reason: &str) -> Error {
+        Error::NoDump { file: self.file.clone(), reason: reason.to_owned() }
+    }
+}
+
+/// What a document of a dump must have.
+fn sound(document: &Document) -> Result<(), String> {
+    let id = document.id().ok_or("a document without an _id")?;
+    match document.text("_rev").map(|text| text.parse::<Revision>()) {
+        Some(Err(error)) => Err(format!("document {id}: {error}")),
+        None if document.contains("_rev") => Err(format!("document {id}: its _rev is no text")),
+        Some(Ok(_)) | None => Ok(()),
+    }
+}
+
+/// Reads a dump from its file, giving each document to `take` as it comes; gives the database's name.
+fn read(file: &Path, take: &mut dyn FnMut(Document) -> Result<(), String>) -> Result<DbName, Error> {
+    let no_dump = |reason: String| Error::NoDump { file: file.to_owned(), reason };
+    let open = File::open(file).map_err(|error| no_dump(error.to_string()))?;
+    let mut reader = serde_json::Deserializer::from_reader(BufReader::new(open));
+    let database = DumpObject(take).deserialize(&mut reader).map_err(|error| no_dump(error.to_string()))?;
+    reader.end().map_err(|error| no_dump(error.to_string()))?;
+    Ok(database)
+}
+
+type Take<'t> = &'t mut dyn FnMut(Document) -> Result<(), String>;
+
+/// `{"db": …, "docs": […]}`, in any order.
+struct DumpObject<'t>(Take<'t>);
+
+impl<'de> DeserializeSeed<'de> for DumpObject<'_> {
+    type Value = DbName;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<DbName, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> de::Visitor<'de> for DumpObject<'_> {
+    type Value = DbName;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a dump: an object of \"db\" and \"docs\"")
+    }
+
+    fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<DbName, A::Error> {
+        let (mut database, mut has_documents) = (None, false);
+        while let Some(key) = map.next_key::<String>()? {
+            match key.as_str() {
+                "db" => {
+                    let name = map.next_value::<String>()?.parse::<DbName>();
+                    database = Some(name.map_err(de::Error::custom)?);
+                }
+                "docs" => {
+                    map.next_value_seed(Documents(&mut *self.0))?;
+                    has_documents = true;
+                }
+                _ => drop(map.next_value::<de::IgnoredAny>()?),
+            }
+        }
+        if !has_documents {
+            return Err(de::Error::missing_field("docs"));
+        }
+        database.ok_or_else(|| de::Error::missing_field("db"))
+    }
+}
+
+struct Documents<'t>(Take<'t>);
+
+impl<'de> DeserializeSeed<'de> for Documents<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> de::Visitor<'de> for Documents<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an array of documents")
+    }
+
+    fn visit_seq<A: de::SeqAccess<'de>>(self, mut documents: A) -> Result<(), A::Error> {
+        while let Some(raw) = documents.next_element::<Box<RawValue>>()? {
+            json::check(raw.get().as_bytes()).map_err(de::Error::custom)?;
+            let document = Document::parse(&json::compact(raw.get())).map_err(de::Error::custom)?;
+            (self.0)(document).map_err(de::Error::custom)?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes a database of a store as a dump.
+///
+/// Errors: the database is not there, the store fails, or `output` can't be written.
+pub async fn export(store: &dyn Store, database: &DbName, output: &mut dyn Write) -> Result<(), Error> {
+    let documents = documents(store, database);
+    pin_mut!(documents);
+    // nothing is written before it is known that the database is there
+    let mut next = documents.try_next().await?;
+    write!(output, "{{\n \"db\": {},\n \"docs\": [", json::encode(database.as_str()))?;
+    let mut separator = "";
+    while let Some(document) = next {
+        write!(output, "{separator}\n  {}", document.to_json())?;
+        separator = ",";
+        next = documents.try_next().await?;
+    }
+    write!(output, "\n ]\n}}\n")?;
+    output.flush()?;
+    Ok(())
+}
+
+/// All documents of a database, in the order of their ids.
+fn documents<'a>(store: &'a dyn Store, database: &'a DbName) -> impl Stream<Item = Result<Document, Error>> + 'a {
+    stream::try_unfold(Some(None::<String>), move |after| async move {
+        let Some(after) = after else { return Ok::<_, Error>(None) };
+        let batch = store.dump(database, after.as_deref(), BATCH).await?;
+        let batch = batch.ok_or_else(|| Error::NoDatabase(database.clone()))?;
+        let next = batch.last().filter(|_| batch.len() == BATCH).and_then(Document::id).map(Some);
+        Ok(Some((stream::iter(batch).map(Ok), next)))
+    })
+    .try_flatten()
+}

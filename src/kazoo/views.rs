@@ -1,0 +1,260 @@
+//! The views that the service reads: their names, and for each the native twin of its map function. The JavaScript
+//! of the same views is in `couchdb-views/`; a test holds the two against each other.
+//!
+//! The twins follow JavaScript where documents are odd: what is truthy, what `for in` walks, and that a document
+//! over which a map function stumbles (a property of null) is in no row.
+
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use crate::document::{DbName, Document, json};
+use crate::store::{DesignDocument, Emit, View};
+
+use super::account::{ACCOUNTS, AccountId, alphanumeric};
+use super::group;
+
+/// An account's groups, by group id.
+pub const GROUPS: View = View {
+    design: "groups",
+    name: "crossbar_listing",
+    holds: is_account,
+    map: |document, emit| {
+        if let Some(row) = group_row(document) {
+            emit(&document.id().unwrap_or_default(), &row);
+        }
+    },
+};
+
+/// An account's groups, by each user that is an endpoint.
+pub const GROUPS_BY_USER: View =
+    View { design: "groups", name: "crossbar_listing_by_user", holds: is_account, map: groups_by_user };
+
+/// The users of an account, by the md5 of `user:password`.
+pub const USERS_BY_MD5: View = View {
+    design: "users",
+    name: "creds_by_md5",
+    holds: is_account,
+    map: |document, emit| credentials(document, "pvt_md5_auth", emit),
+};
+
+/// The users of an account, by the sha1 of `user:password`.
+pub const USERS_BY_SHA: View = View {
+    design: "users",
+    name: "creds_by_sha",
+    holds: is_account,
+    map: |document, emit| credentials(document, "pvt_sha1_auth", emit),
+};
+
+/// All accounts, by realm in lower case.
+pub const ACCOUNTS_BY_REALM: View = View {
+    design: "accounts",
+    name: "listing_by_realm",
+    holds: is_accounts,
+    map: |document, emit| {
+        if let Some(realm) = account(document).and_then(|()| document.text("realm")) {
+            emit(&realm.to_lowercase(), &account_and_database(document));
+        }
+    },
+};
+
+/// All accounts, by name as [`alphanumeric`] makes it.
+pub const ACCOUNTS_BY_NAME: View = View {
+    design: "accounts",
+    name: "listing_by_name",
+    holds: is_accounts,
+    map: |document, emit| {
+        if let Some(name) = account(document).and_then(|()| document.text("name")) {
+            emit(&alphanumeric(&name), &account_and_database(document));
+        }
+    },
+};
+
+/// All accounts, by API key.
+pub const ACCOUNTS_BY_API_KEY: View = View {
+    design: "accounts",
+    name: "listing_by_api",
+    holds: is_accounts,
+    map: |document, emit| {
+        if let Some(key) = account(document).and_then(|()| document.text("pvt_api_key")) {
+            emit(&key, &picked(document, &[("account_id", "pvt_account_id")]));
+        }
+    },
+};
+
+/// Every view of this crate, to be handed to a store when it is opened.
+pub const ALL: &[View] =
+    &[GROUPS, GROUPS_BY_USER, USERS_BY_MD5, USERS_BY_SHA, ACCOUNTS_BY_REALM, ACCOUNTS_BY_NAME, ACCOUNTS_BY_API_KEY];
+
+/// The design documents that hold the views' JavaScript, for a CouchDB in which they are missing.
+pub const DESIGN_DOCUMENTS: &[DesignDocument] = &[
+    DesignDocument { name: "groups", holds: is_account, json: include_str!("../../couchdb-views/groups.json") },
+    DesignDocument { name: "users", holds: is_account, json: include_str!("../../couchdb-views/users.json") },
+    DesignDocument { name: "accounts", holds: is_accounts, json: include_str!("../../couchdb-views/accounts.json") },
+];
+
+fn is_account(database: &DbName) -> bool {
+    AccountId::of_database(database).is_some()
+}
+
+fn is_accounts(database: &DbName) -> bool {
+    database.as_str() == ACCOUNTS
+}
+
+/// A list's row of a group, or None if the list does not show the document.
+fn group_row(document: &Document) -> Option<Box<RawValue>> {
+    if !is_of_type(document, group::TYPE) {
+        return None;
+    }
+    let mut features = enabled_features(document)?;
+    let music = document.get("music_on_hold").map(value).unwrap_or_default();
+    if music.get("media_id").is_some_and(is_truthy) {
+        features.push("music_on_hold".to_owned());
+    }
+    let mut row = Document::new();
+    row.set("id", document.get("_id")?.to_owned());
+    if let Some(name) = document.get("name") {
+        row.set("name", name.to_owned());
+    }
+    row.set("features", json::raw(&features));
+    row.set("endpoints", json::raw(&document.get("endpoints").map_or(0, |raw| count(&value(raw)))));
+    let flags = document.get("flags").filter(|raw| is_truthy(&value(raw)));
+    row.set("flags", flags.map_or_else(|| json::raw(&[(); 0]), ToOwned::to_owned));
+    Some(row.to_raw())
+}
+
+/// The keys of `smartpbx` whose value has a truthy `enabled`; None where a value is null.
+fn enabled_features(document: &Document) -> Option<Vec<String>> {
+    let smartpbx = document.get("smartpbx").map(value).unwrap_or_default();
+    let mut features = Vec::new();
+    for (feature, settings) in properties(&smartpbx) {
+        if settings.is_null() {
+            return None;
+        }
+        if settings.get("enabled").is_some_and(is_truthy) {
+            features.push(feature);
+        }
+    }
+    Some(features)
+}
+
+fn groups_by_user(document: &Document, emit: &mut Emit<'_>) {
+    let Some(row) = group_row(document) else { return };
+    let endpoints = document.get("endpoints").map(value).unwrap_or_default();
+    let endpoints = properties(&endpoints);
+    if endpoints.iter().any(|(_, endpoint)| endpoint.is_null()) {
+        return;
+    }
+    for (id, endpoint) in endpoints {
+        if endpoint.get("type").and_then(Value::as_str) == Some("user") {
+            emit(&id, &row);
+        }
+    }
+}
+
+fn credentials(document: &Document, key: &str, emit: &mut Emit<'_>) {
+    let enabled = document.get("enabled").is_some_and(|raw| is_truthy(&value(raw)));
+    if let Some(digest) = document.text(key).filter(|digest| !digest.is_empty())
+        && enabled
+        && is_of_type(document, "user")
+    {
+        emit(&digest, &picked(document, &[("owner_id", "_id"), ("account_id", "pvt_account_id")]));
+    }
+}
+
+fn account(document: &Document) -> Option<()> {
+    is_of_type(document, "account").then_some(())
+}
+
+fn account_and_database(document: &Document) -> Box<RawValue> {
+    picked(document, &[("account_id", "pvt_account_id"), ("account_db", "pvt_account_db")])
+}
+
+/// An object of some of a document's fields under other names.
+fn picked(document: &Document, names: &[(&str, &str)]) -> Box<RawValue> {
+    let field = |(name, key): &(&str, &str)| Some(((*name).to_owned(), document.get(key)?.to_owned()));
+    names.iter().filter_map(field).collect::<Document>().to_raw()
+}
+
+fn is_of_type(document: &Document, kind: &str) -> bool {
+    let deleted = document.get("pvt_deleted").is_some_and(|raw| is_truthy(&value(raw)));
+    !deleted && document.text("pvt_type").is_some_and(|of| of == kind)
+}
+
+/// A field's value as a tree; null for one that is nested too deep to be walked.
+fn value(raw: &RawValue) -> Value {
+    json::tree(raw).unwrap_or_default()
+}
+
+/// What JavaScript takes for true.
+fn is_truthy(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Bool(is_true) => *is_true,
+        Value::Number(number) => number.as_f64().is_none_or(|number| number != 0.0),
+        Value::String(text) => !text.is_empty(),
+        Value::Array(_) | Value::Object(_) => true,
+    }
+}
+
+/// What `for in` walks: an object's properties, an array's indexes.
+fn properties(value: &Value) -> Vec<(String, &Value)> {
+    match value {
+        Value::Object(fields) => in_order(fields),
+        Value::Array(items) => items.iter().enumerate().map(|(at, item)| (at.to_string(), item)).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// An object's properties in JavaScript's order: those that are array indexes first, by number, then the others as
+/// they stand.
+fn in_order(fields: &Map<String, Value>) -> Vec<(String, &Value)> {
+    let index = |key: &str| key.parse::<u32>().ok().filter(|index| *index < u32::MAX && index.to_string() == key);
+    let mut properties: Vec<_> = fields.iter().map(|(key, value)| (key.clone(), value)).collect();
+    properties.sort_by_key(|(key, _)| index(key).map_or((true, 0), |index| (false, index)));
+    properties
+}
+
+/// How many properties `for in` walks; of a string, its UTF-16 units.
+fn count(value: &Value) -> usize {
+    match value {
+        Value::Object(fields) => fields.len(),
+        Value::Array(items) => items.len(),
+        Value::String(text) => text.encode_utf16().count(),
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn rows(view: &View, document: &Value) -> Vec<(String, Value)> {
+        let document = Document::parse(&document.to_string()).unwrap();
+        let mut rows = Vec::new();
+        (view.map)(&document, &mut |key, value| rows.push((key.to_owned(), json::tree(value).unwrap())));
+        rows
+    }
+
+    #[test]
+    fn a_document_over_which_the_map_function_stumbles_is_in_no_row() {
+        let group = json!({"_id": "g", "pvt_type": "group", "smartpbx": {"a": null}});
+        assert!(rows(&GROUPS, &group).is_empty());
+        let group = json!({"_id": "g", "pvt_type": "group", "endpoints": {"u": {"type": "user"}, "v": null}});
+        assert_eq!(rows(&GROUPS, &group).len(), 1);
+        assert!(rows(&GROUPS_BY_USER, &group).is_empty());
+    }
+
+    #[test]
+    fn a_row_has_what_the_document_has() {
+        let group = json!({
+            "_id": "g", "pvt_type": "group", "name": null, "flags": 0, "music_on_hold": {"media_id": "m"},
+            "smartpbx": {"b": {"enabled": 1}, "2": {"enabled": []}, "c": {"enabled": ""}, "1": true},
+            "endpoints": ["a", {"type": "user"}],
+        });
+        let row =
+            json!({"id": "g", "name": null, "features": ["2", "b", "music_on_hold"], "endpoints": 2, "flags": []});
+        assert_eq!(rows(&GROUPS, &group), [("g".to_owned(), row.clone())]);
+        assert_eq!(rows(&GROUPS_BY_USER, &group), [("1".to_owned(), row)]);
+    }
+}
