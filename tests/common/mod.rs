@@ -1,0 +1,218 @@
+//! What the black-box tests share: the service started in process on a free port before a store of their own, and a
+//! client that sends what it is told, byte for byte.
+//!
+//! Tests that need a CouchDB use the one at `$COUCHDB_URL` (`scripts/test` brings one up); without it they run on the
+//! embedded store alone, and `scripts/test` says so.
+
+#![allow(dead_code)] // each test file uses its own part
+
+pub mod client;
+pub mod recording;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use clap::Parser;
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use crossbar_groups::Application;
+use crossbar_groups::api::Authenticator;
+use crossbar_groups::config::{Command, CommandLine, ServeArguments};
+use crossbar_groups::document::{DbName, DocId, Document};
+use crossbar_groups::dump::Dump;
+use crossbar_groups::kazoo::account::AccountId;
+use crossbar_groups::kazoo::token::{Claims, IdentityKey};
+use crossbar_groups::kazoo::views;
+use crossbar_groups::store::SharedStore;
+use crossbar_groups::store::couch::Couch;
+use crossbar_groups::store::embedded::Embedded;
+use crossbar_groups::world::World;
+
+/// Where the fixtures are.
+pub fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures")
+}
+
+/// The dump files of the seed.
+pub fn seed_files() -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(fixtures().join("seed")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files
+}
+
+/// The CouchDB to test against, if there is one.
+pub fn couchdb_url() -> Option<String> {
+    std::env::var("COUCHDB_URL").ok().filter(|url| !url.is_empty())
+}
+
+/// Runs what is asynchronous.
+pub fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
+/// A kind of store that every test of stores is run on.
+#[derive(Debug, Clone)]
+pub enum Kind {
+    Embedded,
+    Couch(String),
+}
+
+impl Kind {
+    /// The kinds that are there.
+    pub fn all() -> Vec<Self> {
+        [Self::Embedded].into_iter().chain(couchdb_url().map(Self::Couch)).collect()
+    }
+}
+
+/// A store with the system's databases of the seed in it, for one test alone: tests that share a CouchDB each use
+/// accounts of their own.
+pub struct TestStore {
+    pub kind: Kind,
+    folder: Option<TempDir>,
+    opened: Option<SharedStore>,
+}
+
+impl TestStore {
+    pub fn new(kind: Kind) -> Self {
+        let folder = matches!(kind, Kind::Embedded).then(|| tempfile::tempdir().unwrap());
+        let mut store = Self { kind, folder, opened: None };
+        if let Some(folder) = &store.folder {
+            store.opened = Some(Arc::new(Embedded::open(folder.path(), views::ALL).unwrap()));
+        }
+        for file in seed_files() {
+            if file.file_name().unwrap().to_str().unwrap().starts_with("system_") {
+                block_on(Dump::check(&file).unwrap().import(store.store().as_ref(), |_| {})).unwrap();
+            }
+        }
+        store
+    }
+
+    /// A store to use from one runtime: connections of a CouchDB are not shared between runtimes.
+    pub fn store(&self) -> SharedStore {
+        match (&self.kind, &self.opened) {
+            (_, Some(store)) => Arc::clone(store),
+            (Kind::Couch(url), None) => Arc::new(Couch::new(url, views::DESIGN_DOCUMENTS).unwrap()),
+            (Kind::Embedded, None) => unreachable!(),
+        }
+    }
+
+    /// A new account in the store, with a user whose token it comes with.
+    pub fn account(&self) -> TestAccount {
+        let id: AccountId = Uuid::new_v4().simple().to_string().parse().unwrap();
+        let user: DocId = Uuid::new_v4().simple().to_string().parse().unwrap();
+        let account = document(serde_json::json!({
+            "_id": id.as_str(), "name": "Test", "realm": format!("{id}.example.com"), "pvt_type": "account",
+            "pvt_tree": ["aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa1"], "pvt_enabled": true,
+        }));
+        let account_user = document(serde_json::json!({
+            "_id": user.as_str(), "pvt_type": "user", "enabled": true, "pvt_signature_secret": "secret",
+        }));
+        let store = self.store();
+        let token = block_on(async {
+            store.prepare(&id.database()).await.unwrap();
+            store.load(&id.database(), vec![account, account_user]).await.unwrap();
+            let authenticator = Authenticator::new(store, Duration::from_secs(1));
+            let config = authenticator.config().await.unwrap();
+            let key = authenticator.key(config.system_key.as_ref().unwrap()).await.unwrap().unwrap();
+            let claims = Claims::new(id, Some(user.to_string()), "test", World::real().unix_seconds() + 3600);
+            key.sign(claims, &IdentityKey::new("secret", config.identity_secret.as_ref().unwrap())).unwrap()
+        });
+        TestAccount { id, user, token }
+    }
+}
+
+/// An account of one test's own.
+#[derive(Debug, Clone)]
+pub struct TestAccount {
+    pub id: AccountId,
+    pub user: DocId,
+    pub token: String,
+}
+
+impl TestAccount {
+    pub fn database(&self) -> DbName {
+        self.id.database()
+    }
+
+    /// A path below the account.
+    pub fn path(&self, rest: &str) -> String {
+        format!("/v2/accounts/{}/{rest}", self.id)
+    }
+}
+
+/// A document of a tree.
+pub fn document(tree: serde_json::Value) -> Document {
+    Document::parse(&tree.to_string()).unwrap()
+}
+
+/// The service, started in process on a free port; it stops when this is dropped.
+pub struct TestApp {
+    pub address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl TestApp {
+    /// Starts the service with more arguments of `serve`.
+    pub fn start(store: SharedStore, arguments: &[&str]) -> Self {
+        let fixed = ["crossbar-groups", "serve", "--listen", "127.0.0.1:0", "--workers", "1"];
+        let arguments = serve_arguments(&[&fixed[..], arguments].concat());
+        let (told, listening) = mpsc::channel();
+        let thread = thread::spawn(move || {
+            actix_web::rt::System::new().block_on(async {
+                let application = Application::build(&arguments, store, World::real()).unwrap();
+                let (stop, stopped) = oneshot::channel();
+                told.send((application.address(), stop)).unwrap();
+                application.run_until(async { drop(stopped.await) }).await.unwrap();
+            });
+        });
+        let (address, stop) = listening.recv().unwrap();
+        Self { address, stop: Some(stop), thread: Some(thread) }
+    }
+
+    /// Starts the service without limits, which most tests want.
+    pub fn unlimited(store: SharedStore) -> Self {
+        Self::start(store, &["--rate-limit", "off"])
+    }
+
+    /// Sends a request without a body.
+    pub fn get(&self, path: &str, token: &str) -> client::Response {
+        self.send("GET", path, token, None)
+    }
+
+    /// Sends a request; its body is JSON.
+    pub fn send(&self, method: &str, path: &str, token: &str, body: Option<serde_json::Value>) -> client::Response {
+        let body = body.map(|body| body.to_string());
+        let headers = [("X-Auth-Token", token), ("Content-Type", "application/json")];
+        client::send(self.address, method, path, &headers, body.as_deref().map(str::as_bytes)).unwrap()
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            // it may have stopped by itself
+            let _ = stop.send(());
+        }
+        if let Some(thread) = self.thread.take() {
+            let ended = thread.join();
+            if !thread::panicking() {
+                ended.unwrap();
+            }
+        }
+    }
+}
+
+fn serve_arguments(arguments: &[&str]) -> ServeArguments {
+    match CommandLine::try_parse_from(arguments).unwrap().command {
+        Command::Serve(arguments) => arguments,
+        _ => unreachable!(),
+    }
+}
