@@ -62,14 +62,12 @@ impl Couch {
     ///
     /// Errors: it can't be reached, or does not answer as a CouchDB does.
     pub async fn check(&self) -> Result<()> {
-        #[derive(Deserialize)]
-        struct Greeting {
-            #[serde(rename = "couchdb")]
-            _couchdb: String,
-        }
-
         let answer = sent(self.request(Method::GET, &[], &[])).await?;
-        answer.json::<Greeting>().map(drop).map_err(|_| Error::Refused("it does not greet as a CouchDB does".into()))
+        // CouchDB welcomes by its name, and what speaks its protocol by another; each tells its version
+        match answer.json::<Document>() {
+            Ok(greeting) if greeting.contains("version") => Ok(()),
+            _ => Err(Error::Refused("it does not greet as a CouchDB does".to_owned())),
+        }
     }
 
     /// A request to a path of these segments.

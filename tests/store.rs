@@ -1,0 +1,360 @@
+//! What every store does, whichever it is: one list of behaviours, run on each.
+
+mod common;
+
+use std::collections::BTreeMap;
+
+use common::{Kind, TestStore, block_on, document};
+use futures::TryStreamExt;
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
+use serde_json::{Value, json};
+
+use crossbar_groups::document::{DbName, DocId, Document, Revision, json as raw_json};
+use crossbar_groups::kazoo::views;
+use crossbar_groups::store::{self, Error, Query, Row, Select, SharedStore, View};
+
+fn on_every_store(test: impl Fn(&TestStore)) {
+    for kind in Kind::all() {
+        test(&TestStore::new(kind));
+    }
+}
+
+fn id(text: &str) -> DocId {
+    text.parse().unwrap()
+}
+
+async fn all_rows(store: &SharedStore, database: &DbName, view: &View, select: Select, batch: usize) -> Vec<Row> {
+    let query = Query { select, limit: batch, documents: false };
+    store::rows(store.as_ref(), database, view, query).try_collect().await.unwrap()
+}
+
+#[test]
+fn a_document_is_written_once_for_each_revision() {
+    on_every_store(|test| {
+        let (store, database) = (test.store(), test.account().database());
+        block_on(async {
+            let mut document = document(json!({"_id": "a b/c".replace('/', "%"), "n": 1}));
+            let id = id(&document.id().unwrap());
+            assert!(store.get(&database, &id).await.unwrap().is_none());
+            let first = store.put(&database, &document).await.unwrap();
+            assert_eq!(first.number(), 1);
+            assert!(matches!(store.put(&database, &document).await, Err(Error::Conflict)));
+
+            let stored = store.get(&database, &id).await.unwrap().unwrap();
+            assert_eq!(stored.revision(), Some(first.clone()));
+            document.set_text("_rev", &first.to_string());
+            document.set("n", raw_json::raw(&2));
+            let second = store.put(&database, &document).await.unwrap();
+            assert_eq!(second.number(), 2);
+            assert!(matches!(store.put(&database, &document).await, Err(Error::Conflict)), "stale");
+            assert_eq!(store.get(&database, &id).await.unwrap().unwrap().integer("n"), Some(2));
+        });
+    });
+}
+
+#[test]
+fn a_document_is_kept_as_it_is() {
+    let text = r#"{"_id":"x","z":{"b":1,"a":[123456789012345678901234567890,1.5,null,"é\u0000\\"]},"a":true}"#;
+    on_every_store(|test| {
+        let (store, database) = (test.store(), test.account().database());
+        block_on(async {
+            store.put(&database, &Document::parse(text).unwrap()).await.unwrap();
+            let stored = store.get(&database, &id("x")).await.unwrap().unwrap();
+            let keys: Vec<&str> = stored.iter().map(|(key, _)| key).filter(|key| *key != "_rev").collect();
+            assert_eq!(keys, ["_id", "z", "a"]);
+            let value = |raw: &str| serde_json::from_str::<Value>(raw).unwrap();
+            assert_eq!(value(stored.get("z").unwrap().get()), value(text)["z"]);
+        });
+    });
+}
+
+#[test]
+fn nothing_creates_a_database_because_it_was_named() {
+    on_every_store(|test| {
+        let store = test.store();
+        let database: DbName =
+            format!("account/00/00/{}", &uuid::Uuid::new_v4().simple().to_string()[..28]).parse().unwrap();
+        block_on(async {
+            assert!(store.get(&database, &id("x")).await.unwrap().is_none());
+            assert!(store.put(&database, &document(json!({"_id": "x"}))).await.is_err());
+            assert!(store.attachment(&database, &id("x"), "a").await.unwrap().is_none());
+            assert!(store.dump(&database, None, 10).await.unwrap().is_none());
+        });
+    });
+}
+
+#[test]
+fn loading_keeps_revisions_and_the_later_wins() {
+    on_every_store(|test| {
+        let (store, database) = (test.store(), test.account().database());
+        let of = |revision: &str, n: u8| document(json!({"_id": "x", "_rev": revision, "n": n}));
+        let (early, late) = (format!("2-{}", "a".repeat(32)), format!("3-{}", "a".repeat(32)));
+        block_on(async {
+            for (documents, revision, n) in [
+                (vec![of(&early, 1)], &early, 1),
+                (vec![of(&late, 2)], &late, 2),
+                (vec![of(&early, 1), of(&late, 2)], &late, 2),
+            ] {
+                store.load(&database, documents).await.unwrap();
+                let stored = store.get(&database, &id("x")).await.unwrap().unwrap();
+                assert_eq!(stored.revision(), Some(revision.parse::<Revision>().unwrap()));
+                assert_eq!(stored.integer("n"), Some(n));
+            }
+            // one that came without a revision gets the same each time
+            for _ in 0..2 {
+                store.load(&database, vec![document(json!({"_id": "y", "n": 1}))]).await.unwrap();
+                assert_eq!(store.get(&database, &id("y")).await.unwrap().unwrap().revision().unwrap().number(), 1);
+            }
+        });
+    });
+}
+
+#[test]
+fn attachments_stay_while_the_document_names_them() {
+    on_every_store(|test| {
+        let (store, database) = (test.store(), test.account().database());
+        block_on(async {
+            let inline = json!({"a.txt": {"content_type": "text/plain", "data": "aGVsbG8="}});
+            let with = document(json!({"_id": "x", "_attachments": inline}));
+            store.put(&database, &with).await.unwrap();
+            assert_eq!(store.attachment(&database, &id("x"), "a.txt").await.unwrap().unwrap(), "hello");
+
+            let mut stored = store.get(&database, &id("x")).await.unwrap().unwrap();
+            stored.set("n", raw_json::raw(&1));
+            store.put(&database, &stored).await.unwrap();
+            assert_eq!(store.attachment(&database, &id("x"), "a.txt").await.unwrap().unwrap(), "hello");
+            let dumped = store.dump(&database, None, 10).await.unwrap().unwrap();
+            let dumped = dumped.iter().find(|document| document.id().unwrap() == "x").unwrap();
+            assert_eq!(serde_json::from_str::<Value>(dumped.get("_attachments").unwrap().get()).unwrap(), inline);
+
+            let mut stored = store.get(&database, &id("x")).await.unwrap().unwrap();
+            stored.remove("_attachments");
+            store.put(&database, &stored).await.unwrap();
+            assert!(store.attachment(&database, &id("x"), "a.txt").await.unwrap().is_none());
+        });
+    });
+}
+
+#[test]
+fn a_dump_comes_in_batches_in_the_order_of_ids() {
+    on_every_store(|test| {
+        let (store, database) = (test.store(), test.account().database());
+        block_on(async {
+            let documents: Vec<Document> = (0..23).map(|n| document(json!({"_id": format!("d{n:02}")}))).collect();
+            store.load(&database, documents).await.unwrap();
+            let (mut ids, mut after) = (Vec::new(), None::<String>);
+            loop {
+                let batch = store.dump(&database, after.as_deref(), 5).await.unwrap().unwrap();
+                ids.extend(batch.iter().map(|document| document.id().unwrap()));
+                after = ids.last().cloned();
+                if batch.len() < 5 {
+                    break;
+                }
+            }
+            let ids: Vec<&String> = ids.iter().filter(|id| id.starts_with('d')).collect();
+            assert_eq!(ids, (0..23).map(|n| format!("d{n:02}")).collect::<Vec<_>>().iter().collect::<Vec<_>>());
+        });
+    });
+}
+
+#[test]
+fn rows_come_in_batches_of_any_size() {
+    on_every_store(|test| {
+        let (store, account) = (test.store(), test.account());
+        let database = account.database();
+        block_on(async {
+            let group = |n: usize| {
+                let user = if n % 2 == 0 { "even" } else { "odd" };
+                let endpoints = json!({user: {"type": "user"}, "all": {"type": "user"}});
+                document(json!({"_id": format!("{n:04}"), "pvt_type": "group", "endpoints": endpoints}))
+            };
+            store.load(&database, (0..17).map(group).collect()).await.unwrap();
+            let ids = |rows: Vec<Row>| rows.into_iter().map(|row| row.id.parse().unwrap()).collect::<Vec<usize>>();
+            for batch in [1, 2, 3, 16, 17, 18, 100] {
+                let rows = all_rows(&store, &database, &views::GROUPS, Select::From(None), batch).await;
+                assert_eq!(ids(rows), (0..17).collect::<Vec<_>>(), "batches of {batch}");
+                let from = Select::From(Some("0005".to_owned()));
+                assert_eq!(
+                    ids(all_rows(&store, &database, &views::GROUPS, from, batch).await),
+                    (5..17).collect::<Vec<_>>()
+                );
+                let by_user = |user: &str, from: Option<&str>| Select::Key(user.to_owned(), from.map(str::to_owned));
+                for (select, want) in [
+                    (by_user("odd", None), (1..17).step_by(2).collect::<Vec<_>>()),
+                    (by_user("all", Some("0004")), (4..17).collect()),
+                    (by_user("even", Some("0005")), (6..17).step_by(2).collect()),
+                    (by_user("nobody", None), vec![]),
+                ] {
+                    let rows = all_rows(&store, &database, &views::GROUPS_BY_USER, select.clone(), batch).await;
+                    assert_eq!(ids(rows), want, "{select:?} in batches of {batch}");
+                }
+            }
+        });
+    });
+}
+
+#[test]
+fn a_missing_view_is_told() {
+    let Some(url) = common::couchdb_url() else { return };
+    let test = TestStore::new(Kind::Couch(url.clone()));
+    let account = test.account();
+    let database = account.database();
+    let store = test.store();
+    block_on(async {
+        let base = format!("{}/{}", url.trim_end_matches('/'), database.as_str().replace('/', "%2F"));
+        let client = reqwest::Client::new();
+        let design = client.get(format!("{base}/_design/groups")).send().await.unwrap().text().await.unwrap();
+        let revision = Document::parse(&design).unwrap().revision().unwrap();
+        client.delete(format!("{base}/_design/groups?rev={revision}")).send().await.unwrap();
+        let query = Query { select: Select::From(None), limit: 1, documents: false };
+        let answer = store.query(&database, &views::GROUPS, &query).await;
+        assert!(matches!(answer, Err(Error::MissingView { .. })), "{answer:?}");
+        // and it is not put back because a list was asked for
+        let answer = client.get(format!("{base}/_design/groups")).send().await.unwrap();
+        assert_eq!(answer.status(), 404);
+    });
+}
+
+/// A row as a text that can be compared: features and keys in any order, numbers by value.
+fn comparable(key: &str, value: &str) -> String {
+    fn numbers_by_value(value: &mut Value) {
+        match value {
+            // JavaScript writes a negative zero as 0
+            Value::Number(number) => *value = Value::String(format!("number {:?}", number.as_f64().map(|n| n + 0.0))),
+            Value::Array(items) => items.iter_mut().for_each(numbers_by_value),
+            Value::Object(fields) => {
+                fields.sort_keys();
+                fields.values_mut().for_each(numbers_by_value);
+            }
+            _ => {}
+        }
+    }
+    let mut value: Value = serde_json::from_str(value).unwrap();
+    if let Some(features) = value.get_mut("features").and_then(Value::as_array_mut) {
+        features.sort_by_key(Value::to_string);
+    }
+    numbers_by_value(&mut value);
+    format!("{key} {value}")
+}
+
+/// What may stand where a map function looks.
+fn odd_value() -> impl Strategy<Value = Value> {
+    let scalar = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        prop_oneof![Just(json!(0)), Just(json!(-0.0)), Just(json!(1)), Just(json!(2.5)), Just(json!(1e300))],
+        prop_oneof![Just(""), Just("0"), Just("user"), Just("group"), Just("Éa-😀"), Just("yes")].prop_map(Value::from),
+    ];
+    let key =
+        prop_oneof![Just("type"), Just("enabled"), Just("media_id"), Just("u1"), Just("7"), Just("10"), Just("é")];
+    scalar.prop_recursive(3, 24, 4, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::vec((key.clone(), inner), 0..5)
+                .prop_map(|fields| fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()),
+        ]
+    })
+}
+
+/// Documents with something odd in each place that a map function looks at.
+fn odd_document() -> impl Strategy<Value = Value> {
+    let fields = [
+        "pvt_deleted",
+        "smartpbx",
+        "music_on_hold",
+        "endpoints",
+        "flags",
+        "name",
+        "enabled",
+        "pvt_md5_auth",
+        "pvt_sha1_auth",
+        "pvt_account_id",
+        "realm",
+        "pvt_api_key",
+    ];
+    let kind =
+        prop_oneof![4 => Just(json!("group")), 2 => Just(json!("user")), 1 => Just(json!("account")), 1 => odd_value()];
+    (kind, prop::collection::vec((prop::sample::select(fields.to_vec()), odd_value()), 0..8)).prop_map(|(kind, odd)| {
+        let mut document = json!({"pvt_type": kind});
+        for (field, value) in odd {
+            document[field] = value;
+        }
+        document
+    })
+}
+
+#[test]
+fn map_functions_and_their_twins_give_the_same_rows() {
+    let Some(url) = common::couchdb_url() else { return };
+    let test = TestStore::new(Kind::Couch(url));
+    let (store, database) = (test.store(), test.account().database());
+    let mut runner = TestRunner::default();
+    let mut documents: Vec<Document> = (0..400)
+        .map(|n| {
+            let mut odd = odd_document().new_tree(&mut runner).unwrap().current();
+            odd["_id"] = json!(format!("{n:04}"));
+            document(odd)
+        })
+        .collect();
+    for file in common::seed_files() {
+        let dump: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+        for mut seeded in dump["docs"].as_array().unwrap().clone() {
+            seeded.as_object_mut().unwrap().remove("_rev");
+            seeded.as_object_mut().unwrap().remove("_attachments");
+            seeded["_id"] = json!(format!("seed-{}", seeded["_id"].as_str().unwrap()));
+            documents.push(document(seeded));
+        }
+    }
+    block_on(async {
+        store.load(&database, documents.clone()).await.unwrap();
+        for view in views::ALL.iter().filter(|view| (view.holds)(&database)) {
+            let mut by_twin = BTreeMap::<String, usize>::new();
+            for document in &documents {
+                (view.map)(document, &mut |key, value| {
+                    *by_twin.entry(comparable(key, value.get())).or_default() += 1;
+                });
+            }
+            let mut by_javascript = BTreeMap::<String, usize>::new();
+            let rows =
+                store.query(&database, view, &Query { select: Select::From(None), limit: 100_000, documents: false });
+            for row in rows.await.unwrap() {
+                *by_javascript.entry(comparable(&row.key, row.value.get())).or_default() += 1;
+            }
+            assert!(!by_twin.is_empty(), "{}/{}", view.design, view.name);
+            let different: Vec<_> = by_twin
+                .iter()
+                .filter(|(row, times)| by_javascript.get(*row) != Some(times))
+                .chain(by_javascript.iter().filter(|(row, times)| by_twin.get(*row) != Some(times)))
+                .take(4)
+                .collect();
+            assert!(different.is_empty(), "{}/{}: {different:#?}", view.design, view.name);
+        }
+    });
+}
+
+#[test]
+fn accounts_are_found_by_realm_name_and_key_on_every_store() {
+    on_every_store(|test| {
+        let (store, database): (SharedStore, DbName) = (test.store(), "accounts".parse().unwrap());
+        let (id, mark) = (uuid::Uuid::new_v4().simple().to_string(), uuid::Uuid::new_v4().simple().to_string());
+        block_on(async {
+            store.prepare(&database).await.unwrap();
+            let account = json!({
+                "_id": id, "pvt_type": "account", "pvt_account_id": id, "pvt_account_db": "db", "name": format!("Ä-{mark} B"),
+                "realm": format!("{}.Example.COM", mark.to_uppercase()), "pvt_api_key": format!("key{mark}"),
+            });
+            store.load(&database, vec![document(account)]).await.unwrap();
+            for (view, key) in [
+                (&views::ACCOUNTS_BY_REALM, format!("{mark}.example.com")),
+                (&views::ACCOUNTS_BY_NAME, format!("{mark}b")),
+                (&views::ACCOUNTS_BY_API_KEY, format!("key{mark}")),
+            ] {
+                let rows = all_rows(&store, &database, view, Select::Key(key, None), 10).await;
+                assert_eq!(rows.len(), 1, "{}", view.name);
+                assert!(rows[0].value.get().contains(&id), "{}", view.name);
+            }
+        });
+    });
+}
