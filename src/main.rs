@@ -37,7 +37,7 @@ fn main() -> ExitCode {
             };
         }
     };
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info,actix_server=warn")).init();
     let done = actix_web::rt::System::new().block_on(async {
         match arguments.command {
             Command::Serve(arguments) => serve(arguments).await,

@@ -1,0 +1,228 @@
+//! The program as its users start it: what it says when it can't, and how it stops.
+
+mod common;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use common::client;
+use serde_json::Value;
+
+fn program() -> Command {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_crossbar-groups"));
+    program.env_remove("RUST_LOG").env_remove("CROSSBAR_STORE").stdin(Stdio::null());
+    program
+}
+
+fn run(arguments: &[&str]) -> Output {
+    program().args(arguments).output().unwrap()
+}
+
+/// Fails with one line on standard error that says `why`.
+fn refuses(arguments: &[&str], why: &str) {
+    let output = run(arguments);
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success(), "{arguments:?}");
+    assert_eq!(error.trim_end().lines().count(), 1, "{arguments:?}: {error}");
+    assert!(error.contains(why), "{arguments:?}: {error}");
+    assert!(output.stdout.is_empty(), "{arguments:?}");
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+#[test]
+fn what_is_wrong_is_told_in_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, "no dump").unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let store = folder.path().join("store");
+
+    refuses(&["serve", "--frob"], "--frob");
+    refuses(&["frob"], "frob");
+    refuses(&["serve", "--listen", "nowhere"], "nowhere");
+    refuses(&["serve", "--store", "ftp://host"], "ftp://");
+    refuses(&["serve", "--store", text(&file)], text(&file));
+    refuses(&["serve", "--listen", &taken, "--store", text(&store)], &taken);
+    refuses(&["serve", "--store", "http://admin:secret@127.0.0.1:1"], "can't be reached");
+    refuses(&["export", "--store", text(&store), "account/no/such/db"], "account/no/such/db");
+    refuses(&["export", "--store", text(&store), "No DB"], "No DB");
+    refuses(&["import", "--store", text(&store), text(&file)], text(&file));
+    refuses(&["import", "--store", text(&store), "no-such-file"], "no-such-file");
+    refuses(&["import", "--store", text(&store)], "FILE");
+
+    let output = run(&["serve", "--store", "http://admin:secret@127.0.0.1:1"]);
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("secret"));
+}
+
+#[test]
+fn a_file_that_is_no_dump_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, good, bad) = (folder.path().join("store"), folder.path().join("good"), folder.path().join("bad"));
+    fs::write(&good, r#"{"db": "accounts", "docs": [{"_id": "a"}]}"#).unwrap();
+    for (content, why) in [
+        ("{}", "docs"),
+        (r#"{"db": "accounts"}"#, "docs"),
+        (r#"{"docs": []}"#, "db"),
+        (r#"{"db": "No Name", "docs": []}"#, "No Name"),
+        (r#"{"db": "accounts", "docs": [{"_id": "a"}, {"name": "b"}]}"#, "_id"),
+        (r#"{"db": "accounts", "docs": [{"_id": "a", "_rev": "x"}]}"#, "x"),
+        (r#"{"db": "accounts", "docs": [{"_id": "a"}, 5]}"#, ""),
+        (r#"{"db": "accounts", "docs": [{"_id": "a"}]} and more"#, ""),
+        (r#"{"db": "accounts", "docs": [{"_id": "a"}"#, ""),
+    ] {
+        fs::write(&bad, content).unwrap();
+        // the good one is not loaded either
+        refuses(&["import", "--store", text(&store), text(&good), text(&bad)], why);
+        refuses(&["import", "--store", text(&store), text(&bad)], text(&bad));
+        assert!(!store.exists(), "{content}");
+    }
+}
+
+fn seed() -> Vec<String> {
+    common::seed_files().iter().map(|file| text(file).to_owned()).collect()
+}
+
+fn import(store: &str, files: &[String]) {
+    let arguments: Vec<&str> =
+        ["import", "--store", store].into_iter().chain(files.iter().map(String::as_str)).collect();
+    let output = run(&arguments);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn export(store: &str, database: &str) -> String {
+    let output = run(&["export", "--store", store, database]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn what_is_imported_is_exported_and_importing_again_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (first, second) = (folder.path().join("1"), folder.path().join("2"));
+    import(text(&first), &seed());
+    for file in common::seed_files() {
+        let seeded: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+        let database = seeded["db"].as_str().unwrap();
+        let exported = export(text(&first), database);
+        assert_eq!(serde_json::from_str::<Value>(&exported).unwrap(), seeded, "{database}");
+
+        import(text(&first), &seed());
+        assert_eq!(export(text(&first), database), exported, "{database}: importing again");
+        let copy = folder.path().join("copy.json");
+        fs::write(&copy, &exported).unwrap();
+        import(text(&second), &[text(&copy).to_owned()]);
+        assert_eq!(export(text(&second), database), exported, "{database}: export then import");
+    }
+}
+
+/// The service as a process of its own.
+struct Served {
+    process: Child,
+    address: SocketAddr,
+}
+
+impl Served {
+    fn start(arguments: &[&str]) -> Self {
+        let mut process = program()
+            .args(["serve", "--listen", "127.0.0.1:0"])
+            .args(arguments)
+            .stderr(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut log = BufReader::new(process.stderr.take().unwrap());
+        let mut line = String::new();
+        log.read_line(&mut line).unwrap();
+        let address = line.trim().rsplit("http://").next().unwrap().parse().unwrap_or_else(|_| panic!("{line}"));
+        // what it logs further is read, so that it can go on
+        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+        Self { process, address }
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([name, &self.process.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // it has ended by itself, unless a test failed
+        let _ = self.process.kill();
+    }
+}
+
+#[test]
+fn a_request_under_way_is_finished_and_no_other_begun() {
+    let folder = tempfile::tempdir().unwrap();
+    import(text(folder.path()), &seed());
+    let variables = common::recording::variables();
+    let (account, token) = (&variables["B"], &variables["TB"]);
+    for signal in ["-TERM", "-INT"] {
+        let mut served = Served::start(&["--store", text(folder.path())]);
+        let body = r#"{"data":{"name":"under way","endpoints":{}}}"#;
+        let mut stream = TcpStream::connect(served.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let head = format!(
+            "PUT /v2/accounts/{account}/groups HTTP/1.1\r\nHost: x\r\nX-Auth-Token: {token}\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        stream.write_all(&body.as_bytes()[..10]).unwrap();
+        // the server has taken the request when it answers another one
+        assert_eq!(client::send(served.address, "GET", "/", &[], None).unwrap().status, 200);
+
+        served.signal(signal);
+        let started = Instant::now();
+        while TcpStream::connect(served.address).is_ok() {
+            assert!(started.elapsed() < Duration::from_secs(10), "it still takes connections");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        stream.write_all(&body.as_bytes()[10..]).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+        assert_eq!(served.process.wait().unwrap().code(), Some(0), "{signal}");
+    }
+}
+
+#[test]
+fn the_demo_shows_commands_that_work() {
+    if Command::new("curl").arg("--version").output().is_err() {
+        return;
+    }
+    let mut demo = program();
+    let mut process = demo
+        .args(["serve", "--demo", "--listen", "127.0.0.1:0"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut commands = Vec::new();
+    for line in BufReader::new(process.stdout.take().unwrap()).lines() {
+        let line = line.unwrap();
+        if line.starts_with("curl ") {
+            commands.push(line);
+        }
+        if commands.len() == 5 {
+            break;
+        }
+    }
+    for command in &commands {
+        let output = Command::new("sh").args(["-c", command]).output().unwrap();
+        let answer: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{command}: {output:?}"));
+        assert_eq!(answer["status"], "success", "{command}: {answer}");
+    }
+    let sent = Command::new("kill").args(["-INT", &process.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+    assert_eq!(process.wait().unwrap().code(), Some(0));
+}
