@@ -62,10 +62,15 @@ fn a_document_is_kept_as_it_is() {
         block_on(async {
             store.put(&database, &Document::parse(text).unwrap()).await.unwrap();
             let stored = store.get(&database, &id("x")).await.unwrap().unwrap();
-            let keys: Vec<&str> = stored.iter().map(|(key, _)| key).filter(|key| *key != "_rev").collect();
-            assert_eq!(keys, ["_id", "z", "a"]);
-            let value = |raw: &str| serde_json::from_str::<Value>(raw).unwrap();
-            assert_eq!(value(stored.get("z").unwrap().get()), value(text)["z"]);
+            let keys: Vec<&str> = stored.iter().map(|(key, _)| key).filter(|key| !key.starts_with('_')).collect();
+            assert_eq!(keys, ["z", "a"]);
+            let sent = Document::parse(text).unwrap();
+            for key in keys {
+                assert_eq!(
+                    comparable(key, stored.get(key).unwrap().get()),
+                    comparable(key, sent.get(key).unwrap().get())
+                );
+            }
         });
     });
 }
@@ -153,7 +158,7 @@ fn a_dump_comes_in_batches_in_the_order_of_ids() {
                     break;
                 }
             }
-            let ids: Vec<&String> = ids.iter().filter(|id| id.starts_with('d')).collect();
+            let ids: Vec<&String> = ids.iter().filter(|id| id.len() == 3).collect();
             assert_eq!(ids, (0..23).map(|n| format!("d{n:02}")).collect::<Vec<_>>().iter().collect::<Vec<_>>());
         });
     });
