@@ -171,7 +171,7 @@ fn rows_come_in_batches_of_any_size() {
         let database = account.database();
         block_on(async {
             let group = |n: usize| {
-                let user = if n % 2 == 0 { "even" } else { "odd" };
+                let user = if n.is_multiple_of(2) { "even" } else { "odd" };
                 let endpoints = json!({user: {"type": "user"}, "all": {"type": "user"}});
                 document(json!({"_id": format!("{n:04}"), "pvt_type": "group", "endpoints": endpoints}))
             };
@@ -219,6 +219,37 @@ fn a_missing_view_is_told() {
         // and it is not put back because a list was asked for
         let answer = client.get(format!("{base}/_design/groups")).send().await.unwrap();
         assert_eq!(answer.status(), 404);
+    });
+}
+
+#[test]
+fn design_documents_that_are_there_are_left_as_they_are() {
+    let Some(url) = common::couchdb_url() else { return };
+    let test = TestStore::new(Kind::Couch(url.clone()));
+    let (store, id) = (test.store(), uuid::Uuid::new_v4().simple().to_string());
+    let database: DbName = format!("account/{}/{}/{}", &id[..2], &id[2..4], &id[4..]).parse().unwrap();
+    let theirs = json!({
+        "_id": "_design/groups", "language": "javascript",
+        "views": {"crossbar_listing": {"map": "function(doc) { if (doc.pvt_type == 'group') emit(doc._id, {'id': doc._id, 'theirs': true}); }"}},
+    });
+    block_on(async {
+        let base = format!("{}/{}", url.trim_end_matches('/'), database.as_str().replace('/', "%2F"));
+        let client = reqwest::Client::new();
+        let json = "application/json";
+        assert!(client.put(&base).send().await.unwrap().status().is_success());
+        let put = client.put(format!("{base}/_design/groups")).header("Content-Type", json).body(theirs.to_string());
+        assert!(put.send().await.unwrap().status().is_success());
+        let read = async || client.get(format!("{base}/_design/groups")).send().await.unwrap().text().await.unwrap();
+        let before = read().await;
+
+        store.prepare(&database).await.unwrap();
+        store.load(&database, vec![document(json!({"_id": "g", "pvt_type": "group"}))]).await.unwrap();
+        assert_eq!(read().await, before);
+        let rows = all_rows(&store, &database, &views::GROUPS, Select::From(None), 10).await;
+        assert_eq!(rows[0].value.get().replace(' ', ""), r#"{"id":"g","theirs":true}"#);
+        // what was missing is there now
+        let users = client.get(format!("{base}/_design/users")).send().await.unwrap();
+        assert_eq!(users.status(), 200);
     });
 }
 
