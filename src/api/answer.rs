@@ -99,7 +99,7 @@ pub struct Frame {
     /// The token that it carried, once it was read.
     pub token: Option<String>,
     /// The methods of the resource.
-    pub methods: Vec<String>,
+    pub methods: &'static [&'static str],
     /// Whether a page of another origin asks.
     pub is_cors: bool,
     /// The form of the answer.
@@ -181,14 +181,13 @@ impl Frame {
             Shown::Automatic => Some("automatic".to_owned()),
         };
         let etag = revision.as_deref().filter(|_| reads);
-        let status = match self.conditions.met(etag, reads) {
+        // a write's conditions were looked at before it was done
+        let met = if reads { self.conditions.met(etag, reads) } else { Met::Yes };
+        let status = match met {
             Met::Yes if answer.created => StatusCode::CREATED,
             Met::Yes => StatusCode::OK,
             Met::NotModified => StatusCode::NOT_MODIFIED,
-            Met::No if reads => return self.fail(&Error::PreconditionFailed),
-            // a write's conditions were looked at before it was done
-            Met::No if answer.created => StatusCode::CREATED,
-            Met::No => StatusCode::OK,
+            Met::No => return self.fail(&Error::PreconditionFailed),
         };
         let mut response = self.response(status);
         if let Some(etag) = etag {
@@ -203,7 +202,10 @@ impl Frame {
         if reads && self.format == Format::Csv {
             response.insert_header((CONTENT_TYPE, "text/csv"));
             response.insert_header((CONTENT_DISPOSITION, "attachment; filename=\"groups.csv\""));
-            return response.body(csv::of(&answer.data));
+            return response.body(match &answer.data {
+                Data::One(document) => csv::of_document(document),
+                Data::List(rows) => csv::of_rows(rows),
+            });
         }
         let page = answer.page.as_ref();
         let body = self.encode(&Envelope {
@@ -282,8 +284,8 @@ impl Frame {
     }
 
     fn add_cors_for(&self, response: &mut HttpResponseBuilder, asked_for: Option<&str>) {
-        let known = self.methods.iter().map(String::as_str);
-        let asked_for = asked_for.filter(|asked| *asked != "OPTIONS" && known.clone().all(|known| known != *asked));
+        let asked_for = asked_for.filter(|asked| *asked != "OPTIONS" && !self.methods.contains(asked));
+        let known = self.methods.iter().copied();
         let methods: Vec<&str> = asked_for.into_iter().chain(["OPTIONS"]).chain(known).collect();
         response
             .insert_header((ACCESS_CONTROL_ALLOW_ORIGIN, "*"))

@@ -3,11 +3,10 @@
 
 use indexmap::IndexSet;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::document::json;
 use crate::kazoo::filter::as_text;
-
-use super::answer::Data;
 
 /// The first columns of a group's own table. Kazoo's columns stand as the document's fields came to be; ours always
 /// stand the same: these, then the others from the last to the first by name, then the id.
@@ -19,21 +18,26 @@ fn heading(path: &[String]) -> String {
     if heading == "id" { "ID".to_owned() } else { heading }
 }
 
-/// The table of an answer's data; nothing at all of an empty list.
-pub fn of(data: &Data) -> String {
-    let rows = match data {
-        Data::One(one) => vec![in_columns(json::tree(one).unwrap_or_default())],
-        Data::List(rows) => rows.iter().map(|row| json::tree(row).unwrap_or_default()).collect(),
-    };
+/// The table of one group.
+pub fn of_document(document: &RawValue) -> String {
+    table(&[in_columns(json::tree(document).unwrap_or_default())])
+}
+
+/// The table of a list; nothing at all of an empty one.
+pub fn of_rows(rows: &[Box<RawValue>]) -> String {
+    table(&rows.iter().map(|row| json::tree(row).unwrap_or_default()).collect::<Vec<_>>())
+}
+
+fn table(rows: &[Value]) -> String {
     let mut columns = IndexSet::new();
-    for row in &rows {
+    for row in rows {
         add_columns(row, &mut Vec::new(), &mut columns);
     }
     if rows.is_empty() {
         return String::new();
     }
     let mut table = line(columns.iter().map(|path| Some(heading(path))));
-    for row in &rows {
+    for row in rows {
         table.push_str(&line(columns.iter().map(|path| {
             let value = path.iter().try_fold(row, |value, key| value.get(key))?;
             cell(value)
@@ -114,9 +118,9 @@ mod tests {
         let row = |text: &str| Document::parse(text).unwrap().to_raw();
         let rows = vec![row(r#"{"id":"1","o":{"a":"x\"y","b":[]},"l":["p","q"]}"#), row(r#"{"id":"2","n":1.5}"#)];
         assert_eq!(
-            of(&Data::List(rows)),
+            of_rows(&rows),
             "\"ID\",\"o_a\",\"o_b\",\"l\",\"n\"\n\"1\",\"x\"\"y\",\"\",\"p,q\",\n\"2\",,,,\"1.5\"\n"
         );
-        assert_eq!(of(&Data::List(Vec::new())), "");
+        assert_eq!(of_rows(&[]), "");
     }
 }

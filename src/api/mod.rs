@@ -108,7 +108,7 @@ impl Api {
             method: request.method().clone(),
             path: request.uri().path().trim_end_matches('/').to_owned(),
             token: None,
-            methods: ANY_METHOD.iter().map(|method| (*method).to_owned()).collect(),
+            methods: ANY_METHOD,
             is_cors: false,
             format: negotiation::Format::default(),
             jsonp: None,
@@ -144,11 +144,11 @@ impl Api {
 
         // the verb
         if path.has_nouns {
-            frame.methods = path.resource.methods().iter().map(|method| (*method).to_owned()).collect();
+            frame.methods = path.resource.methods();
             if path.account == NamedAccount::Own && !path.resource.is_open() {
                 self.known(&token).await?;
             }
-            if path.resource.methods().is_empty() {
+            if frame.methods.is_empty() {
                 return Err(Error::NotFound);
             }
             if frame.is_cors && request.method() == Method::OPTIONS {
