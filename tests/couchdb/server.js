@@ -9,17 +9,21 @@ const path = require('path');
 const express = require('express');
 const PouchDB = require('pouchdb-core')
   .plugin(require('pouchdb-adapter-memory'))
-  .plugin(require('pouchdb-mapreduce'))
-  .plugin(require('pouchdb-replication'));
+  .plugin(require('pouchdb-mapreduce'));
 
-// what keeps the names of databases writes to the current folder
+// A database's name is taken for a file's name and loses its slashes, so that `a/b` and `ab` are one database. Here
+// no name becomes a file, and each stays as it is.
+const cleanFilename = require.resolve('express-pouchdb/lib/clean-filename');
+require.cache[cleanFilename] = { id: cleanFilename, filename: cleanFilename, loaded: true, exports: (name) => name };
+
+// For a name with slashes a folder is made all the same, below the current one.
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'couchdb-protocol-server-'));
 process.chdir(folder);
 process.on('exit', () => fs.rmSync(folder, { recursive: true, force: true }));
 for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => process.exit(0));
 
 const app = express();
-// there are no users here: who names one is let in as anyone
+// There are no users here: who names one is let in as anyone.
 app.use((request, response, next) => {
   delete request.headers.authorization;
   next();
@@ -29,3 +33,5 @@ app.use(require('express-pouchdb')(PouchDB.defaults({ adapter: 'memory' }), { mo
 const server = app.listen(Number(process.argv[2] || 0), '127.0.0.1', () => {
   console.log(`http://127.0.0.1:${server.address().port}`);
 });
+// As in CouchDB, an idle connection stays open: node's 5 s would close one just as a client sends on it.
+server.keepAliveTimeout = 0;
