@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::document::{Revision, hex, json};
+use crate::kazoo::account::AccountId;
 
 use super::conditions::{Conditions, Met};
 use super::csv;
@@ -98,6 +99,8 @@ pub struct Frame {
     pub path: String,
     /// The token that it carried, once it was read.
     pub token: Option<String>,
+    /// The account that it is about, once it was found.
+    pub account: Option<AccountId>,
     /// The methods of the resource.
     pub methods: &'static [&'static str],
     /// Whether a page of another origin asks.

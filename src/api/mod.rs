@@ -87,13 +87,13 @@ pub async fn respond(request: HttpRequest, payload: web::Payload, api: web::Data
             frame.fail(&error)
         }
     };
-    let client = api.limiter.client(&request).map_or_else(|| "-".to_owned(), |client| client.to_string());
     log::info!(
-        "{} {} {} {} {} {:.1} ms",
+        "{} {} {} {} account {} {} {:.1} ms",
         frame.request_id,
-        client,
+        api.limiter.client(&request).map_or_else(|| "-".to_owned(), |client| client.to_string()),
         request.method(),
         loggable(request.path()),
+        frame.account.map_or_else(|| "-".to_owned(), |account| account.to_string()),
         response.status().as_u16(),
         started.elapsed().as_secs_f64() * 1000.0,
     );
@@ -108,6 +108,7 @@ impl Api {
             method: request.method().clone(),
             path: request.uri().path().trim_end_matches('/').to_owned(),
             token: None,
+            account: None,
             methods: ANY_METHOD,
             is_cors: false,
             format: negotiation::Format::default(),
@@ -168,7 +169,8 @@ impl Api {
 
         // the account, the token, the right
         let account = self.account(&path, &token).await?;
-        self.limiter.request(request, account.as_ref().map(|account| account.id))?;
+        frame.account = account.as_ref().map(|account| account.id);
+        self.limiter.request(request, frame.account)?;
         let known = self.known(&token).await?;
         if !path.has_nouns {
             return Err(Error::NotFound);
