@@ -118,7 +118,7 @@ fn disabled_and_expired_accounts_are_refused() {
     for (fields, rule, detail) in [
         (json!({"pvt_enabled": false}), "disabled", json!({"message": "account disabled"})),
         (
-            json!({"pvt_enabled": true, "is_trial_account": true, "pvt_trial_expires": 63000000000_i64}),
+            json!({"pvt_enabled": true, "pvt_trial_expires": 63000000000_i64}),
             "expired",
             json!({"message": "account expired", "cause": 63000000000_i64}),
         ),
@@ -130,6 +130,10 @@ fn disabled_and_expired_accounts_are_refused() {
         assert_eq!(answer["data"], json!({"account": {rule: detail}}));
         assert_eq!(answer["message"], "validation error");
     }
+    // of an expired account, the tokens that there are end too
+    let answer = app.get(&account.path("groups"), &account.token);
+    assert_eq!(answer.status, 400);
+    assert!(answer.json()["data"]["account"]["expired"].is_object());
 }
 
 #[test]

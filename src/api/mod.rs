@@ -26,6 +26,7 @@ use serde_json::value::RawValue;
 
 use crate::document::{DocId, json};
 use crate::kazoo::account::{Account, AccountId};
+use crate::kazoo::schema::validation_error;
 use crate::store::SharedStore;
 use crate::world::World;
 
@@ -172,6 +173,8 @@ impl Api {
         frame.account = account.as_ref().map(|account| account.id);
         self.limiter.request(request, frame.account)?;
         let known = self.known(&token).await?;
+        let own = self.authenticator.account(known.account).await?;
+        own.iter().try_for_each(|own| self.must_not_be_expired(own))?;
         if !path.has_nouns {
             return Err(Error::NotFound);
         }
@@ -179,11 +182,11 @@ impl Api {
             return Ok(frame.respond(&about()));
         }
         let account = account.ok_or(Error::Forbidden)?;
-        if !self.may_act_on(&known, &account).await? {
+        if !own.is_some_and(|own| own.may_act_on(&account)) {
             return Err(Error::Forbidden);
         }
         frame.format = negotiation::format(request, incoming.parameter("accept").as_deref())?;
-        self.must_exist(&account, &path.through).await?;
+        self.must_exist(&account, &path).await?;
 
         let allowed = Allowed { api: self, incoming: &incoming, path: &path, frame, known, account };
         let answer = allowed.answer(&verb).await?;
@@ -220,18 +223,24 @@ impl Api {
         account.map(Some).ok_or_else(|| Error::BadIdentifier(id.to_string()))
     }
 
-    async fn may_act_on(&self, known: &Known, account: &Account) -> Result<bool, Error> {
-        let own = self.authenticator.account(known.account).await?;
-        Ok(own.is_some_and(|own| own.may_act_on(account)))
+    /// Whoever's account was a trial that has ended is refused.
+    fn must_not_be_expired(&self, account: &Account) -> Result<(), Error> {
+        if !account.is_expired(self.world.gregorian_seconds()) {
+            return Ok(());
+        }
+        let detail = serde_json::json!({ "message": "account expired", "cause": account.trial_expires });
+        Err(validation_error("account", "expired", detail).into())
     }
 
-    /// The users and devices that a path leads through must be there.
-    async fn must_exist(&self, account: &Account, ids: &[String]) -> Result<(), Error> {
-        for id in ids {
+    /// The user and the device that a path leads through must be there, the user not deleted.
+    async fn must_exist(&self, account: &Account, path: &Path) -> Result<(), Error> {
+        for (id, may_be_deleted) in
+            path.user.iter().map(|id| (id, false)).chain(path.device.iter().map(|id| (id, true)))
+        {
             let missing = || Error::BadIdentifier(id.clone());
             let doc_id = id.parse::<DocId>().map_err(|_| missing())?;
-            let found = self.store.get(&account.id.database(), &doc_id).await?;
-            if found.is_none_or(|document| document.is_true("pvt_deleted")) {
+            let found = self.store.get(&account.id.database(), &doc_id).await?.ok_or_else(missing)?;
+            if found.is_true("pvt_deleted") && !may_be_deleted {
                 return Err(missing());
             }
         }

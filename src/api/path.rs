@@ -100,10 +100,10 @@ pub struct Path {
     pub has_pages: bool,
     /// Which account it names.
     pub account: NamedAccount,
-    /// The documents (users, devices) that stand between the account and the resource, which must be there.
-    pub through: Vec<String>,
     /// The user whose groups it is about.
     pub user: Option<String>,
+    /// The device that it leads through; its groups are all of the account's.
+    pub device: Option<String>,
     /// What it is about.
     pub resource: Resource,
     /// Whether it has any noun at all; `/v2` has none.
@@ -128,8 +128,8 @@ impl Path {
         Ok(Some(Self {
             has_pages: version != "1",
             account: nouns.account(),
-            through: nouns.through(),
             user: nouns.parameter(Noun::Users),
+            device: nouns.parameter(Noun::Devices),
             resource: nouns.resource(),
             has_nouns: !nouns.nouns.is_empty(),
         }))
@@ -175,10 +175,6 @@ impl Nouns {
     /// The first parameter of a noun.
     fn parameter(&self, noun: Noun) -> Option<String> {
         self.nouns.iter().find(|(of, _)| *of == noun).and_then(|(_, parameters)| parameters.first().cloned())
-    }
-
-    fn through(&self) -> Vec<String> {
-        [Noun::Users, Noun::Devices].into_iter().filter_map(|noun| self.parameter(noun)).collect()
     }
 
     fn resource(&self) -> Resource {

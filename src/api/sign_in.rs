@@ -101,10 +101,7 @@ async fn signed_in(
     user: Option<DocId>,
     method: &str,
 ) -> Result<Answer, Error> {
-    if account.is_expired(api.world.gregorian_seconds()) {
-        let detail = json!({ "message": "account expired", "cause": account.trial_expires });
-        return Err(validation_error("account", "expired", detail).into());
-    }
+    api.must_not_be_expired(account)?;
     if !account.is_enabled {
         return Err(validation_error("account", "disabled", json!({ "message": "account disabled" })).into());
     }

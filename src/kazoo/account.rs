@@ -82,7 +82,7 @@ pub struct Account {
     pub is_reseller: bool,
     /// False for an account that was disabled (`pvt_enabled`); who was not told otherwise is enabled.
     pub is_enabled: bool,
-    /// When a trial account ends, in gregorian seconds (`pvt_trial_expires` of an account with `is_trial_account`).
+    /// When the account's trial ends, if it is one, in gregorian seconds (`pvt_trial_expires`).
     pub trial_expires: Option<i64>,
     /// The secret that signs the identity of the account's own tokens (`pvt_signature_secret`).
     pub signature_secret: Option<String>,
@@ -103,17 +103,14 @@ impl Account {
             is_superduper_admin: document.is_true("pvt_superduper_admin"),
             is_reseller: document.is_true("pvt_reseller"),
             is_enabled: document.get("pvt_enabled").is_none_or(|raw| raw.get() != "false"),
-            trial_expires: document
-                .is_true("is_trial_account")
-                .then(|| document.get("pvt_trial_expires").and_then(filter::integer_of))
-                .flatten(),
+            trial_expires: document.get("pvt_trial_expires").and_then(filter::integer_of),
             signature_secret: document.text("pvt_signature_secret"),
         })
     }
 
-    /// Whether the account's trial ended before `now` (gregorian seconds): then nobody signs in to it any more.
+    /// Whether the account's trial has ended at `now` (gregorian seconds): then its people are refused.
     pub fn is_expired(&self, now: i64) -> bool {
-        self.trial_expires.is_some_and(|expires| expires < now)
+        self.trial_expires.is_some_and(|expires| expires <= now)
     }
 
     /// Whether a token of `self` may act on `target`: on itself, on its descendants, and on all accounts if it is
