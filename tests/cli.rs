@@ -196,6 +196,17 @@ fn a_request_under_way_is_finished_and_no_other_begun() {
 }
 
 #[test]
+fn a_folder_has_one_owner() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("store");
+    let _served = Served::start(&["--store", text(&store)]);
+    refuses(&["serve", "--listen", "127.0.0.1:0", "--store", text(&store)], "another process");
+    refuses(&["export", "--store", text(&store), "accounts"], "another process");
+    assert_eq!(fs::metadata(&store).unwrap().permissions().mode() & 0o777, 0o700);
+}
+
+#[test]
 fn the_demo_shows_commands_that_work() {
     if Command::new("curl").arg("--version").output().is_err() {
         return;

@@ -2,6 +2,8 @@
 //! written in the transaction that writes the document, so a list never reads documents, and what was answered is
 //! on disk.
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -54,13 +56,14 @@ struct Inner {
 }
 
 impl Embedded {
-    /// Opens the store in a folder, making both if they are not there. Rows of views that this build does not have,
+    /// Opens the store in a folder, making both if they are not there, the folder for its owner alone. Rows of views that this build does not have,
     /// or makes otherwise, are made anew.
     ///
     /// Errors: the folder can't be made or written, another process has the store open, or the file is no store.
     pub fn open(folder: &Path, views: &'static [View]) -> Result<Self> {
         let cannot = |error: &dyn std::fmt::Display| Error::Unreachable(format!("{}: {error}", folder.display()));
-        std::fs::create_dir_all(folder).map_err(|error| cannot(&error))?;
+        // signing keys and users' secrets are in it
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| cannot(&error))?;
         let file = Database::create(folder.join("store.redb")).map_err(|error| match error {
             redb::DatabaseError::DatabaseAlreadyOpen => cannot(&"another process has this store open"),
             error => cannot(&error),
