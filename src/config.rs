@@ -58,6 +58,14 @@ pub struct ServeArguments {
     #[arg(long, env = "CROSSBAR_AUTH_CACHE", default_value = "3", value_parser = seconds, value_name = "SECONDS")]
     pub auth_cache: Duration,
 
+    /// The address at which /healthz, /readyz and /metrics are (default: that of --listen)
+    #[arg(long, env = "CROSSBAR_ADMIN_LISTEN", value_name = "ADDRESS:PORT")]
+    pub admin_listen: Option<SocketAddr>,
+
+    /// The form of the log
+    #[arg(long, env = "CROSSBAR_LOG_FORMAT", default_value = "text", value_name = "FORM")]
+    pub log_format: LogFormat,
+
     /// How many threads serve requests (default: one for each processor)
     #[arg(long, env = "CROSSBAR_WORKERS", value_parser = clap::value_parser!(u16).range(1..), value_name = "NUMBER")]
     pub workers: Option<u16>,
@@ -138,6 +146,16 @@ pub enum RateLimit {
     SignIn,
     /// Every request, as Kazoo does.
     Kazoo,
+}
+
+/// What `--log-format` can be.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

@@ -8,7 +8,7 @@
 //!
 //! All three speak of a [`document`]: its fields in order, each with the JSON it came with. [`dump`] carries whole
 //! databases in and out of a store, [`demo`] fills one with made-up accounts, [`world`] is the time and new ids,
-//! [`config`] the command line. [`Application`] puts them together.
+//! [`metrics`] what is counted, [`logging`] the log, [`config`] the command line. [`Application`] puts them together.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -19,6 +19,8 @@ pub mod demo;
 pub mod document;
 pub mod dump;
 pub mod kazoo;
+pub mod logging;
+pub mod metrics;
 pub mod store;
 pub mod world;
 
@@ -30,14 +32,18 @@ use actix_web::dev::{Server, ServerHandle};
 use actix_web::{App, HttpServer, web};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures::future::try_join_all;
 use md5::{Digest, Md5};
 
+use api::admin::{self, Admin};
 use api::{Api, Authenticator, Limiter};
 use config::{ServeArguments, StoreLocation};
 use kazoo::views;
+use metrics::Metrics;
+use store::SharedStore;
 use store::couch::Couch;
 use store::embedded::Embedded;
-use store::{SharedStore, Store};
+use store::measured::Measured;
 use world::World;
 
 /// How long requests under way may take when the service stops.
@@ -60,34 +66,53 @@ pub async fn open_store(location: &StoreLocation) -> Result<SharedStore, String>
     }
 }
 
-/// The service: a listener, and what answers behind it.
+/// The service: its listeners, and what answers behind them.
 pub struct Application {
-    server: Server,
+    servers: Vec<Server>,
     address: SocketAddr,
+    admin_address: SocketAddr,
+    admin: Admin,
 }
 
 impl Application {
-    /// Listens on the arguments' address (port 0: any that is free) before a store.
+    /// Listens on the arguments' addresses (port 0: any that is free) before a store.
     ///
-    /// Errors: the address can't be listened on.
-    pub fn build(arguments: &ServeArguments, store: Arc<dyn Store>, world: World) -> io::Result<Self> {
-        let listener = TcpListener::bind(arguments.listen)?;
-        let address = listener.local_addr()?;
+    /// Errors: an address can't be listened on.
+    pub fn build(arguments: &ServeArguments, store: SharedStore, world: World) -> io::Result<Self> {
+        let (listener, address) = listen(arguments.listen)?;
+        let metrics = Metrics::new((world.now)()).map_err(io::Error::other)?;
+        let store: SharedStore = Arc::new(Measured::new(store, metrics.clone()));
+        let admin = Admin::new(Arc::clone(&store), metrics.clone());
         let api = web::Data::new(Api {
-            authenticator: Authenticator::new(Arc::clone(&store), arguments.auth_cache),
+            authenticator: Authenticator::new(Arc::clone(&store), metrics.clone(), arguments.auth_cache),
             limiter: Limiter::new(arguments.rate_limit, arguments.trusted_proxy.iter().copied()),
             store,
             world,
             node: URL_SAFE_NO_PAD.encode(Md5::digest(address.to_string())),
+            metrics,
         });
-        let mut server =
-            HttpServer::new(move || App::new().app_data(api.clone()).default_service(web::to(api::respond)))
-                .disable_signals()
-                .shutdown_timeout(GRACE_S);
-        if let Some(workers) = arguments.workers {
-            server = server.workers(usize::from(workers));
+        let (told, is_apart) = (web::Data::new(admin.clone()), arguments.admin_listen.is_some());
+        let public = {
+            let told = told.clone();
+            HttpServer::new(move || {
+                let app = App::new().app_data(api.clone()).app_data(told.clone());
+                let app = if is_apart { app } else { app.configure(admin::routes) };
+                app.default_service(web::to(api::respond))
+            })
+        };
+        let public = match arguments.workers {
+            Some(workers) => public.workers(usize::from(workers)),
+            None => public,
+        };
+        let mut servers = vec![public.disable_signals().shutdown_timeout(GRACE_S).listen(listener)?.run()];
+        let mut admin_address = address;
+        if let Some(wanted) = arguments.admin_listen {
+            let (listener, listening) = listen(wanted)?;
+            admin_address = listening;
+            let admin = HttpServer::new(move || App::new().app_data(told.clone()).configure(admin::routes));
+            servers.push(admin.workers(1).disable_signals().shutdown_timeout(GRACE_S).listen(listener)?.run());
         }
-        Ok(Self { server: server.listen(listener)?.run(), address })
+        Ok(Self { servers, address, admin_address, admin })
     }
 
     /// The address that it listens on.
@@ -95,24 +120,35 @@ impl Application {
         self.address
     }
 
-    /// What stops it from elsewhere.
-    pub fn handle(&self) -> ServerHandle {
-        self.server.handle()
+    /// The address of `/healthz`, `/readyz` and `/metrics`.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin_address
     }
 
     /// Answers requests until `stop` is there; then takes no new connection, and ends when the requests under way are
     /// answered.
     pub async fn run_until(self, stop: impl Future<Output = ()>) -> io::Result<()> {
-        let handle = self.server.handle();
+        let handles: Vec<ServerHandle> = self.servers.iter().map(Server::handle).collect();
         let stopping = async {
             stop.await;
-            handle.stop(true).await;
-            // the server itself says when it is done
+            self.admin.stopping();
+            // the public listener first: who watches can see it go
+            for handle in &handles {
+                handle.stop(true).await;
+            }
+            // the servers themselves say when they are done
             std::future::pending::<()>().await;
         };
         tokio::select! {
-            ended = self.server => ended,
+            ended = try_join_all(self.servers) => ended.map(drop),
             () = stopping => Ok(()),
         }
     }
+}
+
+fn listen(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
+    let cannot = |error: io::Error| io::Error::new(error.kind(), format!("can't listen on {address}: {error}"));
+    let listener = TcpListener::bind(address).map_err(cannot)?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
 }

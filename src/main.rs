@@ -12,10 +12,12 @@ use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crossbar_groups::config::{Command, CommandLine, ExportArguments, ImportArguments, ServeArguments, StoreLocation};
+use crossbar_groups::config::{
+    Command, CommandLine, ExportArguments, ImportArguments, LogFormat, ServeArguments, StoreLocation,
+};
 use crossbar_groups::dump::{self, Dump};
 use crossbar_groups::world::World;
-use crossbar_groups::{Application, demo, open_store};
+use crossbar_groups::{Application, demo, logging, open_store};
 
 /// Files of fewer documents are loaded before anyone would look at a bar.
 const MANY_DOCUMENTS: u64 = 1_000;
@@ -37,7 +39,10 @@ fn main() -> ExitCode {
             };
         }
     };
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info,actix_server=warn")).init();
+    logging::start(match &arguments.command {
+        Command::Serve(arguments) => arguments.log_format,
+        _ => LogFormat::default(),
+    });
     let done = actix_web::rt::System::new().block_on(async {
         match arguments.command {
             Command::Serve(arguments) => serve(arguments).await,
@@ -76,8 +81,7 @@ async fn serve(mut arguments: ServeArguments) -> Result<(), String> {
 }
 
 fn listen(arguments: &ServeArguments, store: crossbar_groups::store::SharedStore) -> Result<Application, String> {
-    Application::build(arguments, store, World::real())
-        .map_err(|error| format!("can't listen on {}: {error}", arguments.listen))
+    Application::build(arguments, store, World::real()).map_err(|error| error.to_string())
 }
 
 /// Ends when the process is asked to stop, by SIGTERM or SIGINT.

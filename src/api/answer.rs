@@ -103,6 +103,8 @@ pub struct Frame {
     pub account: Option<AccountId>,
     /// The methods of the resource.
     pub methods: &'static [&'static str],
+    /// What counts call the resource.
+    pub route: &'static str,
     /// Whether a page of another origin asks.
     pub is_cors: bool,
     /// The form of the answer.

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use moka::Entry;
 use moka::future::Cache;
 
 use crate::document::{DbName, DocId, Document, json};
 use crate::kazoo::account::{Account, AccountId};
 use crate::kazoo::filter;
 use crate::kazoo::token::{self, Claims, IdentityKey, SigningKey};
+use crate::metrics::Metrics;
 use crate::store::{self, SharedStore, Store};
 
 use super::error::Error;
@@ -71,6 +73,7 @@ struct Verified {
 /// Verifies tokens, and reads what that takes.
 pub struct Authenticator {
     store: SharedStore,
+    metrics: Metrics,
     keys: Cache<DocId, Option<Arc<SigningKey>>>,
     accounts: Cache<AccountId, Option<Arc<Account>>>,
     owners: Cache<(AccountId, DocId), Option<Arc<Owner>>>,
@@ -80,9 +83,10 @@ pub struct Authenticator {
 
 impl Authenticator {
     /// Remembers what it reads for `remembered`; a change takes that long to be seen.
-    pub fn new(store: SharedStore, remembered: Duration) -> Self {
+    pub fn new(store: SharedStore, metrics: Metrics, remembered: Duration) -> Self {
         Self {
             store,
+            metrics,
             keys: cache(remembered),
             accounts: cache(remembered),
             owners: cache(remembered),
@@ -145,7 +149,7 @@ impl Authenticator {
             let pem = self.store.attachment(&database(SYSTEM_AUTH), id, PRIVATE_KEY).await?;
             Ok(pem.and_then(|pem| SigningKey::of_pem(id.as_str(), &pem).ok()).map(Arc::new))
         };
-        remembered(self.keys.try_get_with(id.clone(), read).await)
+        self.remembered("key", self.keys.entry(id.clone()).or_try_insert_with(read).await)
     }
 
     /// An account by its id; None if there is none, or it is deleted.
@@ -154,7 +158,7 @@ impl Authenticator {
             let document = self.store.get(&id.database(), &id.document_id()).await?;
             Ok(document.and_then(|document| Account::of_document(id, &document)).map(Arc::new))
         };
-        remembered(self.accounts.try_get_with(id, read).await)
+        self.remembered("account", self.accounts.entry(id).or_try_insert_with(read).await)
     }
 
     /// A user of an account; None if there is none, or it is deleted.
@@ -167,7 +171,7 @@ impl Authenticator {
                 Arc::new(Owner { secret, language: document.text("language") })
             }))
         };
-        remembered(self.owners.try_get_with((account, user.clone()), read).await)
+        self.remembered("owner", self.owners.entry((account, user.clone())).or_try_insert_with(read).await)
     }
 
     /// Forgets a user or an account's own document, which was just written.
@@ -192,7 +196,19 @@ impl Authenticator {
                 token_lifetime: lifetime.filter(|seconds| *seconds > 0).unwrap_or(TOKEN_LIFETIME_S),
             }))
         };
-        remembered(self.config.try_get_with((), read).await)
+        self.remembered("config", self.config.entry(()).or_try_insert_with(read).await)
+    }
+}
+
+impl Authenticator {
+    /// What was remembered or read; a fault is not remembered, but shared by those who waited for it.
+    fn remembered<K, T: Clone + Send + Sync + 'static>(
+        &self,
+        of: &str,
+        found: Result<Entry<K, T>, Arc<store::Error>>,
+    ) -> Result<T, store::Error> {
+        self.metrics.cache_lookup(of, found.as_ref().is_ok_and(|entry| !entry.is_fresh()));
+        found.map(Entry::into_value).map_err(|error| store::Error::clone(&error))
     }
 }
 
@@ -213,11 +229,6 @@ where
     V: Clone + Send + Sync + 'static,
 {
     Cache::builder().max_capacity(REMEMBERED).time_to_live(remembered).build()
-}
-
-/// What was remembered or read; a fault is not remembered, but shared by those who waited for it.
-fn remembered<T>(found: Result<T, Arc<store::Error>>) -> Result<T, store::Error> {
-    found.map_err(|error| store::Error::clone(&error))
 }
 
 /// What a token is remembered by: never the token itself.

@@ -1,6 +1,7 @@
 //! HTTP: the request pipeline, in the order of Kazoo's own checks (`api_resource`, `api_util`), and the resources at
 //! its end. It reads from top to bottom in [`answer`].
 
+pub mod admin;
 mod answer;
 mod authentication;
 mod body;
@@ -27,6 +28,7 @@ use serde_json::value::RawValue;
 use crate::document::{DocId, json};
 use crate::kazoo::account::{Account, AccountId};
 use crate::kazoo::schema::validation_error;
+use crate::metrics::Metrics;
 use crate::store::SharedStore;
 use crate::world::World;
 
@@ -52,6 +54,8 @@ pub struct Api {
     pub world: World,
     /// What envelopes call this process.
     pub node: String,
+    /// What is counted.
+    pub metrics: Metrics,
 }
 
 /// A request that may be done: its account is there, its token was believed, and may act on the account.
@@ -88,15 +92,18 @@ pub async fn respond(request: HttpRequest, payload: web::Payload, api: web::Data
             frame.fail(&error)
         }
     };
+    let (method, status, took) = (request.method().as_str(), response.status().as_u16(), started.elapsed());
+    api.metrics.request(frame.route, known_method(method), status, took);
+    let path = loggable(request.path());
     log::info!(
-        "{} {} {} {} account {} {} {:.1} ms",
-        frame.request_id,
-        api.limiter.client(&request).map_or_else(|| "-".to_owned(), |client| client.to_string()),
-        request.method(),
-        loggable(request.path()),
-        frame.account.map_or_else(|| "-".to_owned(), |account| account.to_string()),
-        response.status().as_u16(),
-        started.elapsed().as_secs_f64() * 1000.0,
+        request_id = frame.request_id.as_str(),
+        client = api.limiter.client(&request).map_or_else(|| "-".to_owned(), |client| client.to_string()).as_str(),
+        account = frame.account.as_ref().map_or("-", AccountId::as_str),
+        method = method,
+        path = path.as_str(),
+        status = status,
+        ms = (took.as_secs_f64() * 10_000.0).round() / 10.0;
+        "{method} {path} {status}"
     );
     response
 }
@@ -111,6 +118,7 @@ impl Api {
             token: None,
             account: None,
             methods: ANY_METHOD,
+            route: "other",
             is_cors: false,
             format: negotiation::Format::default(),
             jsonp: None,
@@ -147,6 +155,7 @@ impl Api {
         // the verb
         if path.has_nouns {
             frame.methods = path.resource.methods();
+            frame.route = path.resource.route();
             if path.account == NamedAccount::Own && !path.resource.is_open() {
                 self.known(&token).await?;
             }
@@ -266,6 +275,11 @@ impl Allowed<'_> {
 fn about() -> Answer {
     let about = serde_json::json!({ "product": env!("CARGO_PKG_NAME"), "version": env!("CARGO_PKG_VERSION") });
     Answer::document(json::raw(&about), None)
+}
+
+/// A method as it may be counted: clients can make up others.
+fn known_method(method: &str) -> &str {
+    if ANY_METHOD.contains(&method) { method } else { "other" }
 }
 
 /// What is to be done; to ask for the head of an answer is to ask for the answer.

@@ -76,6 +76,21 @@ impl Resource {
         }
     }
 
+    /// What counts and alerts call the resource.
+    pub fn route(&self) -> &'static str {
+        match self {
+            Self::Groups => "groups",
+            Self::Group(_) => "groups/{id}",
+            Self::UserAuth => "user_auth",
+            Self::ApiAuth => "api_auth",
+            Self::Schemas => "schemas",
+            Self::Schema(_) => "schemas/{name}",
+            Self::SchemaValidation(_) => "schemas/{name}/validation",
+            Self::About => "about",
+            Self::Account | Self::Unknown => "other",
+        }
+    }
+
     /// Whether one needs no token for it.
     pub fn is_open(&self) -> bool {
         matches!(self, Self::UserAuth | Self::ApiAuth | Self::Schemas | Self::Schema(_) | Self::SchemaValidation(_))

@@ -21,6 +21,11 @@ pub fn iso8601(time: SystemTime) -> String {
     jiff::Timestamp::from_second(unix_seconds(time)).unwrap_or_default().strftime("%FT%TZ").to_string()
 }
 
+/// `2026-11-23T09:09:54.123Z`, as logs have it.
+pub fn rfc3339_millis(time: SystemTime) -> String {
+    jiff::Timestamp::try_from(time).unwrap_or_default().strftime("%FT%T%.3fZ").to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

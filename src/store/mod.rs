@@ -6,6 +6,7 @@
 
 pub mod couch;
 pub mod embedded;
+pub mod measured;
 mod rows;
 
 use std::sync::Arc;

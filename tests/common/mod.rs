@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use clap::Parser;
 use tempfile::TempDir;
@@ -29,6 +29,7 @@ use crossbar_groups::dump::Dump;
 use crossbar_groups::kazoo::account::AccountId;
 use crossbar_groups::kazoo::token::{Claims, IdentityKey};
 use crossbar_groups::kazoo::views;
+use crossbar_groups::metrics::Metrics;
 use crossbar_groups::store::SharedStore;
 use crossbar_groups::store::couch::Couch;
 use crossbar_groups::store::embedded::Embedded;
@@ -118,7 +119,8 @@ impl TestStore {
         let token = block_on(async {
             store.prepare(&id.database()).await.unwrap();
             store.load(&id.database(), vec![account, account_user]).await.unwrap();
-            let authenticator = Authenticator::new(store, Duration::from_secs(1));
+            let authenticator =
+                Authenticator::new(store, Metrics::new(SystemTime::now()).unwrap(), Duration::from_secs(1));
             let config = authenticator.config().await.unwrap();
             let key = authenticator.key(config.system_key.as_ref().unwrap()).await.unwrap().unwrap();
             let claims = Claims::new(id, Some(user.to_string()), "test", World::real().unix_seconds() + 3600);
@@ -155,6 +157,7 @@ pub fn document(tree: serde_json::Value) -> Document {
 /// The service, started in process on a free port; it stops when this is dropped.
 pub struct TestApp {
     pub address: SocketAddr,
+    pub admin_address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -169,12 +172,12 @@ impl TestApp {
             actix_web::rt::System::new().block_on(async {
                 let application = Application::build(&arguments, store, World::real()).unwrap();
                 let (stop, stopped) = oneshot::channel();
-                told.send((application.address(), stop)).unwrap();
+                told.send((application.address(), application.admin_address(), stop)).unwrap();
                 application.run_until(async { drop(stopped.await) }).await.unwrap();
             });
         });
-        let (address, stop) = listening.recv().unwrap();
-        Self { address, stop: Some(stop), thread: Some(thread) }
+        let (address, admin_address, stop) = listening.recv().unwrap();
+        Self { address, admin_address, stop: Some(stop), thread: Some(thread) }
     }
 
     /// Starts the service without limits, which most tests want.

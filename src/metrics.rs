@@ -1,0 +1,102 @@
+//! What the service counts of itself, for Prometheus. Each application has counters of its own; labels are few and
+//! known: routes are templates, and no account, id or token is one.
+
+use std::time::{Duration, SystemTime};
+
+use prometheus::{
+    Encoder, Gauge, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
+};
+
+use crate::kazoo::time;
+
+/// How long is told apart, in seconds.
+const LATENCIES: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0];
+
+/// The counters of one application.
+#[derive(Clone)]
+pub struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    request_seconds: HistogramVec,
+    store_calls: IntCounterVec,
+    store_seconds: HistogramVec,
+    cache_lookups: IntCounterVec,
+}
+
+impl Metrics {
+    /// Counters at zero, of a process that started at `started`.
+    ///
+    /// Errors: never, unless two of the names below are the same.
+    pub fn new(started: SystemTime) -> prometheus::Result<Self> {
+        let metrics = Self {
+            registry: Registry::new(),
+            requests: IntCounterVec::new(
+                Opts::new("crossbar_requests_total", "Requests answered, by route, method and status"),
+                &["route", "method", "status"],
+            )?,
+            request_seconds: HistogramVec::new(
+                HistogramOpts::new("crossbar_request_duration_seconds", "How long answering took, by route")
+                    .buckets(LATENCIES.to_vec()),
+                &["route"],
+            )?,
+            store_calls: IntCounterVec::new(
+                Opts::new("crossbar_store_calls_total", "Calls of the store (CouchDB), by call and outcome"),
+                &["call", "outcome"],
+            )?,
+            store_seconds: HistogramVec::new(
+                HistogramOpts::new("crossbar_store_call_duration_seconds", "How long calls of the store took")
+                    .buckets(LATENCIES.to_vec()),
+                &["call"],
+            )?,
+            cache_lookups: IntCounterVec::new(
+                Opts::new(
+                    "crossbar_auth_cache_lookups_total",
+                    "Lookups of remembered keys, secrets and accounts, by what was looked up and outcome",
+                ),
+                &["of", "outcome"],
+            )?,
+        };
+        let started_at = Gauge::new("process_start_time_seconds", "When the process started, in seconds since 1970")?;
+        started_at.set(time::unix_seconds(started) as f64);
+        let build = IntGaugeVec::new(Opts::new("crossbar_build_info", "The version that runs"), &["version"])?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        for collector in [
+            Box::new(metrics.requests.clone()) as Box<dyn prometheus::core::Collector>,
+            Box::new(metrics.request_seconds.clone()),
+            Box::new(metrics.store_calls.clone()),
+            Box::new(metrics.store_seconds.clone()),
+            Box::new(metrics.cache_lookups.clone()),
+            Box::new(started_at),
+            Box::new(build),
+        ] {
+            metrics.registry.register(collector)?;
+        }
+        Ok(metrics)
+    }
+
+    /// A request was answered.
+    pub fn request(&self, route: &str, method: &str, status: u16, took: Duration) {
+        self.requests.with_label_values(&[route, method, &status.to_string()]).inc();
+        self.request_seconds.with_label_values(&[route]).observe(took.as_secs_f64());
+    }
+
+    /// The store answered.
+    pub fn store_call(&self, call: &str, outcome: &str, took: Duration) {
+        self.store_calls.with_label_values(&[call, outcome]).inc();
+        self.store_seconds.with_label_values(&[call]).observe(took.as_secs_f64());
+    }
+
+    /// Something was looked up that may be remembered.
+    pub fn cache_lookup(&self, of: &str, was_remembered: bool) {
+        self.cache_lookups.with_label_values(&[of, if was_remembered { "hit" } else { "miss" }]).inc();
+    }
+
+    /// All counters in Prometheus's text format.
+    ///
+    /// Errors: never, as long as the counters are those of [`Metrics::new`].
+    pub fn to_text(&self) -> prometheus::Result<String> {
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        String::from_utf8(text).map_err(|error| prometheus::Error::Msg(error.to_string()))
+    }
+}

@@ -1,0 +1,135 @@
+//! Life in production: health, readiness, metrics and logs.
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use common::{Kind, TestApp, TestStore, client};
+use serde_json::{Value, json};
+
+use crossbar_groups::kazoo::views;
+use crossbar_groups::store::couch::Couch;
+
+/// A scrape: each sample's name and labels, and its value.
+fn scrape(app: &TestApp) -> BTreeMap<String, f64> {
+    let answer = client::send(app.admin_address, "GET", "/metrics", &[], None).unwrap();
+    assert_eq!(answer.status, 200);
+    assert!(answer.header("content-type").unwrap().starts_with("text/plain"));
+    let mut samples = BTreeMap::new();
+    for line in answer.text().lines().filter(|line| !line.starts_with('#')) {
+        let (name, value) = line.rsplit_once(' ').unwrap_or_else(|| panic!("{line}"));
+        assert!(name.starts_with("crossbar_") || name.starts_with("process_"), "{line}");
+        assert!(samples.insert(name.to_owned(), value.parse().unwrap()).is_none(), "twice: {line}");
+    }
+    samples
+}
+
+fn admin(app: &TestApp, path: &str) -> (u16, Value) {
+    let answer = client::send(app.admin_address, "GET", path, &[], None).unwrap();
+    (answer.status, answer.json())
+}
+
+#[test]
+fn counters_move_by_what_was_asked() {
+    for kind in Kind::all() {
+        let test = TestStore::new(kind);
+        let account = test.account();
+        let app = TestApp::unlimited(test.store());
+        let list = account.path("groups");
+        for _ in 0..3 {
+            assert_eq!(app.get(&list, &account.token).status, 200);
+        }
+        assert_eq!(app.get(&list, "x").status, 401);
+        let data = Some(json!({"data": {"name": "a", "endpoints": {}}}));
+        assert_eq!(app.send("PUT", &list, &account.token, data).status, 201);
+        assert_eq!(app.get(&account.path("groups/nothing"), &account.token).status, 404);
+        app.send("FROB", "/v2/frobs", "", None);
+
+        let samples = scrape(&app);
+        let requests = |route: &str, method: &str, status: u16| {
+            let name = format!("crossbar_requests_total{{method=\"{method}\",route=\"{route}\",status=\"{status}\"}}");
+            samples.get(&name).copied().unwrap_or_default()
+        };
+        assert_eq!(requests("groups", "GET", 200), 3.0);
+        assert_eq!(requests("groups", "GET", 401), 1.0);
+        assert_eq!(requests("groups", "PUT", 201), 1.0);
+        assert_eq!(requests("groups/{id}", "GET", 404), 1.0);
+        assert_eq!(requests("other", "other", 401), 1.0);
+        assert_eq!(samples["crossbar_request_duration_seconds_count{route=\"groups\"}"], 5.0);
+        assert_eq!(samples["crossbar_store_calls_total{call=\"query\",outcome=\"ok\"}"], 3.0);
+        assert_eq!(samples["crossbar_store_calls_total{call=\"put\",outcome=\"ok\"}"], 1.0);
+        assert_eq!(samples["crossbar_auth_cache_lookups_total{of=\"key\",outcome=\"miss\"}"], 1.0);
+        assert!(samples["crossbar_auth_cache_lookups_total{of=\"key\",outcome=\"hit\"}"] >= 3.0);
+        assert!(samples["process_start_time_seconds"] > 1.7e9);
+        let text = format!("{samples:?}");
+        assert!(!text.contains(account.id.as_str()) && !text.contains(&account.token), "{text}");
+    }
+}
+
+#[test]
+fn admin_routes_are_where_they_are_asked_for() {
+    let test = TestStore::new(Kind::Embedded);
+    let app = TestApp::start(test.store(), &[]);
+    assert_eq!(app.admin_address, app.address);
+    assert_eq!(admin(&app, "/healthz"), (200, json!({"status": "alive"})));
+    assert_eq!(admin(&app, "/readyz"), (200, json!({"status": "ready"})));
+
+    let apart = TestApp::start(test.store(), &["--admin-listen", "127.0.0.1:0"]);
+    assert_ne!(apart.admin_address, apart.address);
+    assert_eq!(admin(&apart, "/readyz").0, 200);
+    for path in ["/healthz", "/readyz", "/metrics"] {
+        assert_eq!(apart.get(path, "").status, 404, "{path}");
+    }
+}
+
+#[test]
+fn without_its_store_it_lives_but_is_not_ready() {
+    let nobody = Couch::new("http://admin:password@127.0.0.1:1", views::DESIGN_DOCUMENTS).unwrap();
+    let app = TestApp::unlimited(Arc::new(nobody));
+    assert_eq!(admin(&app, "/healthz").0, 200);
+    assert_eq!(admin(&app, "/readyz"), (503, json!({"status": "not ready", "reason": "store unreachable"})));
+}
+
+#[test]
+fn the_log_is_json_if_asked_and_holds_no_token() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut process = Command::new(env!("CARGO_BIN_EXE_crossbar-groups"))
+        .args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json", "--store", folder.path().to_str().unwrap()])
+        .env_remove("RUST_LOG")
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
+    let mut next = || -> Value { serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap() };
+    let started = next();
+    let address = started["message"].as_str().unwrap().rsplit("http://").next().unwrap().parse().unwrap();
+
+    let variables = common::recording::variables();
+    let (account, token) = (&variables["B"], &variables["TB"]);
+    let headers = [("X-Auth-Token", token.as_str()), ("X-Request-ID", "my-request")];
+    let path = format!("/v2/accounts/{account}/groups?auth_token={token}");
+    assert_eq!(client::send(address, "GET", &path, &headers, None).unwrap().status, 404);
+    let line = next();
+    assert!(!line.to_string().contains(token.as_str()), "{line}");
+    for (field, want) in [
+        ("level", json!("info")),
+        ("request_id", json!("my-request")),
+        ("client", json!("127.0.0.1")),
+        ("account", json!("-")),
+        ("method", json!("GET")),
+        ("path", json!(format!("/v2/accounts/{account}/groups"))),
+        ("status", json!(404)),
+    ] {
+        assert_eq!(line[field], want, "{field}");
+    }
+    assert!(line["ms"].is_number() && line["ts"].as_str().unwrap().ends_with('Z'));
+
+    client::send(address, "GET", &format!("/v2/user_auth/{token}"), &headers, None).unwrap();
+    let line = next();
+    assert!(!line.to_string().contains(token.as_str()), "{line}");
+    process.kill().unwrap();
+    process.wait().unwrap();
+}
