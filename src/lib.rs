@@ -8,7 +8,7 @@
 //!
 //! All three speak of a [`document`]: its fields in order, each with the JSON it came with. [`dump`] carries whole
 //! databases in and out of a store, [`demo`] fills one with made-up accounts, [`world`] is the time and new ids,
-//! [`config`] the command line. [`Application`] puts them together.
+//! [`config`] the command line. [`operate`] holds what operators do beside a running service. [`Application`] puts them together.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -19,6 +19,7 @@ pub mod demo;
 pub mod document;
 pub mod dump;
 pub mod kazoo;
+pub mod operate;
 pub mod store;
 pub mod world;
 
