@@ -80,7 +80,7 @@ pub async fn audit(arguments: AuditArguments) -> Done {
 /// Asks on the terminal.
 fn agreed(endpoints: usize, groups: usize) -> Result<bool, String> {
     let cannot = |error: io::Error| format!("can't ask: {error}");
-    eprint!("Remove {endpoints} endpoints from {groups} groups? [y/N] ");
+    eprint!("Remove dangling endpoints: {endpoints}, from groups: {groups}? [y/N] ");
     io::stderr().flush().map_err(cannot)?;
     let mut answer = String::new();
     io::stdin().read_line(&mut answer).map_err(cannot)?;

@@ -16,7 +16,7 @@ use crate::kazoo::{group, views};
 use crate::store::{self, Store, View};
 use crate::world::World;
 
-use super::{PARALLEL, account_of, databases, write_lines};
+use super::{PARALLEL, account_of, counted, databases, write_lines};
 
 /// The types of documents that a group's endpoints name.
 const NAMED: [&str; 3] = ["user", "device", group::TYPE];
@@ -308,7 +308,7 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let lines: Vec<String> = self.faults.iter().map(ToString::to_string).collect();
         write_lines(f, &lines)?;
-        writeln!(f, "{} databases, {} faults", self.databases, self.faults.len())
+        writeln!(f, "{}, {}", counted(self.databases, "database"), counted(self.faults.len(), "fault"))
     }
 }
 

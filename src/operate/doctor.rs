@@ -17,7 +17,7 @@ use crate::kazoo::token::{Claims, IdentityKey, SigningKey};
 use crate::store::{Server, SharedStore, Store};
 use crate::world::World;
 
-use super::views;
+use super::{counted, views};
 
 /// The oldest CouchDB whose answers are known to be those we need.
 const OLDEST_COUCHDB: u32 = 2;
@@ -121,7 +121,7 @@ pub async fn examine(store: &SharedStore, only: Option<AccountId>, world: World)
                     "the database accounts holds no account",
                     "give --store the CouchDB that Kazoo uses, or import its dump",
                 ),
-                Ok(accounts) => ok(format!("{} accounts", accounts.len())),
+                Ok(accounts) => ok(counted(accounts.len(), "account")),
                 Err(error) => failed(error, "give --store the CouchDB that Kazoo uses, or import its dump"),
             },
         },
@@ -191,7 +191,8 @@ async fn system_key(authenticator: &Authenticator) -> (Outcome, Option<Arc<Signi
     match authenticator.key(id).await {
         Err(error) => (failed(error, "see that --store's user may read system_auth"), None),
         Ok(None) => {
-            let problem = format!("system_auth/{id} has no private_key.pem that is a private RSA key");
+            let problem =
+                format!("system_auth/{id} has no private_key.pem that is a private RSA key of {KEY_BITS} bits or more");
             (failed(problem, "restore it from a backup: Kazoo signs with the same key"), None)
         }
         Ok(Some(key)) if key.bits() < KEY_BITS => {
@@ -222,10 +223,10 @@ async fn design_documents(store: &dyn Store, only: Option<AccountId>) -> Outcome
     };
     let unread = report.databases.iter().find_map(|found| Some((&found.database, found.error.as_ref()?)));
     match (report.lacking(), unread) {
-        (0, None) => ok(format!("{} databases have their design documents", report.databases.len())),
+        (0, None) => ok(format!("all are there in {}", counted(report.databases.len(), "database"))),
         (0, Some((database, error))) => failed(format!("{database}: {error}"), "see `crossbar-groups audit`"),
         (lacking, _) => failed(
-            format!("{lacking} of {} databases lack views", report.databases.len()),
+            format!("missing in {lacking} of {}", counted(report.databases.len(), "database")),
             "run `crossbar-groups views install`; `views check` tells which",
         ),
     }

@@ -20,7 +20,7 @@ use crate::dump::{Attachments, Error, documents};
 use crate::kazoo::account::{ACCOUNTS, AccountId};
 use crate::store::{self, Store};
 
-use super::{accounts, system_database, views, write_lines};
+use super::{accounts, counted, system_database, views, write_lines};
 
 /// How many databases are carried at a time: their documents come with their attachments.
 const PARALLEL: usize = 4;
@@ -227,11 +227,11 @@ impl fmt::Display for Report {
         write_lines(f, &problems)?;
         let documents: u64 = self.databases.iter().filter_map(|carried| Some(carried.to.as_ref()?.documents)).sum();
         let written: u64 = self.databases.iter().map(|carried| carried.written).sum();
-        let databases = self.databases.len();
-        writeln!(f, "{databases} databases, {documents} documents, {written} of them written now")?;
+        let databases = counted(self.databases.len(), "database");
+        writeln!(f, "{databases}, {documents} documents, {written} of them written now")?;
         match problems.len() {
             0 => writeln!(f, "verified: both stores have the same, by count and digest"),
-            different => writeln!(f, "{different} databases are not the same: run it again"),
+            different => writeln!(f, "not the same: {}; run it again", counted(different, "database")),
         }
     }
 }

@@ -70,6 +70,11 @@ fn system_database(name: &str) -> DbName {
     name.parse().unwrap_or_else(|_| unreachable!("{name} is a database's name"))
 }
 
+/// `1 database`, `2 databases`.
+fn counted(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
 /// Writes rows of cells in columns, the first to the left and the others to the right.
 fn write_table(f: &mut fmt::Formatter<'_>, rows: &[Vec<String>]) -> fmt::Result {
     let columns = rows.iter().map(Vec::len).max().unwrap_or_default();

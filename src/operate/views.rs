@@ -21,7 +21,7 @@ use crate::kazoo::account::AccountId;
 use crate::kazoo::views::{ALL, DESIGN_DOCUMENTS};
 use crate::store::{self, DESIGN, DesignDocument, Query, Select, Server, Store, View, rows};
 
-use super::{PARALLEL, databases, write_lines, write_table};
+use super::{PARALLEL, counted, databases, write_lines, write_table};
 
 /// How many rows are read at a time.
 const BATCH: usize = 1_000;
@@ -427,7 +427,7 @@ impl Report {
             .collect();
         let header = columns.iter().map(|(_, title)| (*title).to_owned());
         let mut rows = vec![["design document".to_owned()].into_iter().chain(header).collect()];
-        for needed in DESIGN_DOCUMENTS {
+        for needed in DESIGN_DOCUMENTS.iter().filter(|needed| all().any(|design| design.name == needed.name)) {
             let count = |owner| all().filter(|design| design.name == needed.name && design.owner == owner).count();
             let counts = columns.iter().map(|(owner, _)| count(*owner).to_string());
             rows.push([needed.name.to_owned()].into_iter().chain(counts).collect());
@@ -482,7 +482,7 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} databases\n", self.databases.len())?;
+        writeln!(f, "{}\n", counted(self.databases.len(), "database"))?;
         write_table(f, &self.designs())?;
         let views = self.views();
         if views.len() > 1 {

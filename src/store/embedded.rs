@@ -482,8 +482,10 @@ fn attachments_of(document: &mut Document) -> Vec<(String, Document)> {
     attachments.into_iter().filter_map(|(name, raw)| Some((name, Document::from_raw(&raw)?))).collect()
 }
 
+/// Sets one of a document's attachments, which come after its other fields, as CouchDB gives them.
 fn set_attachment(document: &mut Document, name: &str, attachment: &Document) {
-    let mut attachments = document.get(ATTACHMENTS).and_then(Document::from_raw).unwrap_or_default();
+    let attachments = document.remove(ATTACHMENTS);
+    let mut attachments = attachments.and_then(|raw| Document::from_raw(&raw)).unwrap_or_default();
     attachments.set(name, attachment.to_raw());
     document.set(ATTACHMENTS, attachments.to_raw());
 }
