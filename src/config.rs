@@ -5,9 +5,12 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::document::DbName;
+use crate::kazoo::account::AccountId;
+use crate::kazoo::views::DESIGN_DOCUMENTS;
 
 /// Kazoo 4.3's crossbar for groups: the same REST API, on a CouchDB or on an embedded store.
 #[derive(Debug, Parser)]
@@ -27,6 +30,89 @@ pub enum Command {
     Import(ImportArguments),
     /// Write a database of a store to standard output, as a dump file
     Export(ExportArguments),
+    /// Compare the views that the service reads with those that it needs, and add missing ones
+    #[command(subcommand)]
+    Views(ViewsCommand),
+    /// Look at all that the service needs of a store, and say what to do about what is wrong; exit status 1 if anything
+    Doctor(ScopeArguments),
+    /// Find what Kazoo leaves behind: dangling endpoints, skipped groups, wrong accounts, conflicts; exit status 1 if any
+    Audit(AuditArguments),
+    /// Carry documents, revisions and attachments from one store to another; may be stopped and started again
+    Migrate(MigrateArguments),
+}
+
+/// `views`
+#[derive(Debug, Subcommand)]
+pub enum ViewsCommand {
+    /// Tell which design documents are there, whose they are, and whether they give the rows that are needed; exit
+    /// status 1 if not. Writes nothing
+    Check(ScopeArguments),
+    /// Add the design documents that are missing
+    Install(InstallArguments),
+}
+
+/// What the operators' commands look at, and how they tell it.
+#[derive(Debug, Args)]
+pub struct ScopeArguments {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub store: StoreArgument,
+
+    /// Only this account's database (default: those of all accounts, and accounts itself)
+    #[arg(long, value_name = "ID")]
+    pub account: Option<AccountId>,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `views install`
+#[derive(Debug, Args)]
+pub struct InstallArguments {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub scope: ScopeArguments,
+
+    /// Put ours in the place of a design document of this name, whosever it is. May be given more than once
+    #[arg(long, value_name = "NAME", value_parser = design_document())]
+    pub replace: Vec<String>,
+}
+
+/// `audit`
+#[derive(Debug, Args)]
+pub struct AuditArguments {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub scope: ScopeArguments,
+
+    /// Remove dangling endpoints, after asking
+    #[arg(long)]
+    pub fix: bool,
+
+    /// Remove them without asking
+    #[arg(long, requires = "fix")]
+    pub yes: bool,
+}
+
+/// `migrate`
+#[derive(Debug, Args)]
+pub struct MigrateArguments {
+    /// The store to read: a CouchDB's URL, or a folder
+    #[arg(value_name = "FROM")]
+    pub from: StoreLocation,
+
+    /// The store to write: a CouchDB's URL, or a folder
+    #[arg(value_name = "TO")]
+    pub to: StoreLocation,
+
+    /// Only this account: its database, and its document in accounts
+    #[arg(long, value_name = "ID")]
+    pub account: Option<AccountId>,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `serve`
@@ -156,6 +242,10 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+}
+
+fn design_document() -> PossibleValuesParser {
+    DESIGN_DOCUMENTS.iter().map(|design| design.name).into()
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

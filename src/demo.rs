@@ -72,8 +72,8 @@ pub async fn fill(store: &dyn Store, folder: &Path) -> Result<(), Error> {
 /// A token that the demo's store accepts.
 pub async fn token(store: &SharedStore, world: World) -> Result<String, Error> {
     let failed = |what: &str| Error::Token(what.to_owned());
-    let metrics = Metrics::new((world.now)()).map_err(|error| Error::Token(error.to_string()))?;
-    let authenticator = Authenticator::new(SharedStore::clone(store), metrics, Duration::from_secs(1));
+    let authenticator =
+        Authenticator::new(SharedStore::clone(store), Metrics::new((world.now)()), Duration::from_secs(1));
     let store_failed = |error: crate::store::Error| Error::Token(error.to_string());
     let account: AccountId = ADMIN.0.parse().map_err(|_| failed("no account"))?;
     let user: DocId = ADMIN.1.parse().map_err(|_| failed("no user"))?;

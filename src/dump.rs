@@ -184,7 +184,7 @@ impl<'de> de::Visitor<'de> for Documents<'_> {
 ///
 /// Errors: the database is not there, the store fails, or `output` can't be written.
 pub async fn export(store: &dyn Store, database: &DbName, output: &mut dyn Write) -> Result<(), Error> {
-    let documents = documents(store, database);
+    let documents = documents(store, database, Attachments::Inline);
     pin_mut!(documents);
     // nothing is written before it is known that the database is there
     let mut next = documents.try_next().await?;
@@ -200,11 +200,29 @@ pub async fn export(store: &dyn Store, database: &DbName, output: &mut dyn Write
     Ok(())
 }
 
-/// All documents of a database, in the order of their ids.
-fn documents<'a>(store: &'a dyn Store, database: &'a DbName) -> impl Stream<Item = Result<Document, Error>> + 'a {
+/// How a database's documents are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attachments {
+    /// With their attachments, as [`Store::dump`] gives them.
+    Inline,
+    /// With their attachments' names alone, and with `_conflicts`, as [`Store::documents`] gives them.
+    Named,
+}
+
+/// All documents of a database, in the order of their ids, read in batches.
+///
+/// Errors: the database is not there, or the store fails.
+pub fn documents<'a>(
+    store: &'a dyn Store,
+    database: &'a DbName,
+    attachments: Attachments,
+) -> impl Stream<Item = Result<Document, Error>> + 'a {
     stream::try_unfold(Some(None::<String>), move |after| async move {
         let Some(after) = after else { return Ok::<_, Error>(None) };
-        let batch = store.dump(database, after.as_deref(), BATCH).await?;
+        let batch = match attachments {
+            Attachments::Inline => store.dump(database, after.as_deref(), BATCH).await?,
+            Attachments::Named => store.documents(database, after.as_deref(), BATCH).await?,
+        };
         let batch = batch.ok_or_else(|| Error::NoDatabase(database.clone()))?;
         let next = batch.last().filter(|_| batch.len() == BATCH).and_then(Document::id).map(Some);
         Ok(Some((stream::iter(batch).map(Ok), next)))

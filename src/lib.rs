@@ -8,7 +8,8 @@
 //!
 //! All three speak of a [`document`]: its fields in order, each with the JSON it came with. [`dump`] carries whole
 //! databases in and out of a store, [`demo`] fills one with made-up accounts, [`world`] is the time and new ids,
-//! [`metrics`] what is counted, [`logging`] the log, [`config`] the command line. [`Application`] puts them together.
+//! [`metrics`] what is counted, [`logging`] the log, [`config`] the command line. [`operate`] is what operators do
+//! beside a running service. [`Application`] puts them together.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -21,6 +22,7 @@ pub mod dump;
 pub mod kazoo;
 pub mod logging;
 pub mod metrics;
+pub mod operate;
 pub mod store;
 pub mod world;
 
@@ -80,7 +82,7 @@ impl Application {
     /// Errors: an address can't be listened on.
     pub fn build(arguments: &ServeArguments, store: SharedStore, world: World) -> io::Result<Self> {
         let (listener, address) = listen(arguments.listen)?;
-        let metrics = Metrics::new((world.now)()).map_err(io::Error::other)?;
+        let metrics = Metrics::new((world.now)());
         let store: SharedStore = Arc::new(Measured::new(store, metrics.clone()));
         let admin = Admin::new(Arc::clone(&store), metrics.clone());
         let api = web::Data::new(Api {

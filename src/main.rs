@@ -3,6 +3,8 @@
 
 #![forbid(unsafe_code)]
 
+mod commands;
+
 use std::future::Future;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -48,10 +50,15 @@ fn main() -> ExitCode {
             Command::Serve(arguments) => serve(arguments).await,
             Command::Import(arguments) => import(arguments).await,
             Command::Export(arguments) => export(arguments).await,
+            Command::Views(command) => return commands::views(command).await,
+            Command::Doctor(arguments) => return commands::doctor(arguments).await,
+            Command::Audit(arguments) => return commands::audit(arguments).await,
+            Command::Migrate(arguments) => return commands::migrate(arguments).await,
         }
+        .map(|()| ExitCode::SUCCESS)
     });
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => status,
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::FAILURE

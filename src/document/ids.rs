@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::Serialize;
+
 /// The longest document id that is looked up. CouchDB has no limit of its own; a longer one never names a document
 /// of Kazoo's, whose ids are 32 hex digits.
 const LONGEST_ID: usize = 256;
@@ -45,7 +47,7 @@ impl fmt::Display for DocId {
 }
 
 /// A database's name, by CouchDB's rule: a lower-case letter, then lower-case letters, digits and `_$()+-/`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct DbName(String);
 
 /// The text names no database.

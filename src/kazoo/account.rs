@@ -43,6 +43,11 @@ impl AccountId {
         self.database().as_str().replace('/', "%2F")
     }
 
+    /// Whether `text` names the account's database, as its documents do or with slashes.
+    pub fn is_database(&self, text: &str) -> bool {
+        text == self.encoded_database() || text == self.database().as_str()
+    }
+
     /// The id of the account's own document, in its own database and in [`ACCOUNTS`].
     pub fn document_id(&self) -> DocId {
         self.as_str().parse().unwrap_or_else(|_| unreachable!("hex digits are a document's id"))

@@ -138,6 +138,24 @@ pub fn delete(existing: &Document, author: &Author) -> Document {
     document
 }
 
+/// The endpoints of a group: the id of each, and the type of document that it says it names.
+pub fn endpoints(document: &Document) -> impl Iterator<Item = (String, Option<String>)> {
+    let endpoints = document.get("endpoints").and_then(Document::from_raw).unwrap_or_default();
+    endpoints.into_iter().map(|(id, raw)| (id, Document::from_raw(&raw).and_then(|endpoint| endpoint.text("type"))))
+}
+
+/// The group without some of its endpoints, as Kazoo's own maintenance writes a document: nobody's request, so who
+/// wrote last stays, and only the time changes. `now` in gregorian seconds.
+pub fn without_endpoints(existing: &Document, removed: &[String], now: i64) -> Document {
+    let mut document = existing.clone();
+    if let Some(mut endpoints) = document.get("endpoints").and_then(Document::from_raw) {
+        endpoints.retain(|id| !removed.iter().any(|removed| removed == id));
+        document.set("endpoints", endpoints.to_raw());
+    }
+    document.set("pvt_modified", json::raw(&now));
+    document
+}
+
 /// Sets the private fields that tell who wrote the document, when, and for which account.
 fn sign(document: &mut Document, author: &Author) {
     let encoded = author.account.encoded_database();

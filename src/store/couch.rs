@@ -3,12 +3,14 @@
 //! document into a tree or, as `Client::db` does, create a database that is not there.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use couch_rs::Client;
+use jiff::fmt::rfc2822;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use reqwest::header::DATE;
 use reqwest::{Method, RequestBuilder, StatusCode, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -16,7 +18,7 @@ use serde_json::value::RawValue;
 
 use crate::document::{DbName, DocId, Document, Revision, json};
 
-use super::{ATTACHMENTS, DesignDocument, Error, Query, Result, Row, Select, Store, View};
+use super::{ATTACHMENTS, DESIGN, DesignDocument, Error, Nodes, Query, Result, Row, Select, Server, Store, View};
 
 /// How long a request may take, from connecting to the last byte.
 const TIME_OUT: Duration = Duration::from_secs(10);
@@ -83,8 +85,12 @@ impl Couch {
         database: &DbName,
         after: Option<&str>,
         limit: usize,
+        conflicts: bool,
     ) -> Result<Option<Vec<Document>>> {
         let mut parameters = vec![("include_docs", "true".to_owned()), ("limit", (limit + 1).to_string())];
+        if conflicts {
+            parameters.push(("conflicts", "true".to_owned()));
+        }
         if let Some(after) = after {
             parameters.push(("startkey", json::encode(after)));
         }
@@ -101,7 +107,7 @@ impl Couch {
             return Ok(document);
         }
         let id = document.id().unwrap_or_default();
-        let path = match id.strip_prefix("_design/") {
+        let path = match id.strip_prefix(DESIGN) {
             Some(name) => vec![database.as_str(), "_design", name],
             None => vec![database.as_str(), id.as_str()],
         };
@@ -154,20 +160,10 @@ impl Store for Couch {
     }
 
     async fn put(&self, database: &DbName, document: &Document) -> Result<Revision> {
-        #[derive(Deserialize)]
-        struct Written {
-            rev: String,
-        }
-
         let id = document.id().and_then(|id| id.parse::<DocId>().ok());
         let id = id.ok_or_else(|| Error::Refused("a document without an id of its own".to_owned()))?;
-        let request = self.request(Method::PUT, &[database.as_str(), id.as_str()], &[]).body(document.to_json());
-        let answer = answered(request).await?;
-        if answer.status == StatusCode::CONFLICT {
-            return Err(Error::Conflict);
-        }
-        let written: Written = answer.accepted()?.json()?;
-        written.rev.parse().map_err(|error| Error::Corrupt(format!("{error}")))
+        let path = [database.as_str(), id.as_str()];
+        self.write(self.request(Method::PUT, &path, &[]).body(document.to_json())).await
     }
 
     async fn query(&self, database: &DbName, view: &View, query: &Query) -> Result<Vec<Row>> {
@@ -186,6 +182,10 @@ impl Store for Couch {
     async fn attachment(&self, database: &DbName, id: &DocId, name: &str) -> Result<Option<Bytes>> {
         let answer = sent(self.request(Method::GET, &[database.as_str(), id.as_str(), name], &[])).await?;
         Ok(answer.found().map(|answer| answer.body))
+    }
+
+    async fn create(&self, database: &DbName) -> Result<()> {
+        self.create_database(database).await
     }
 
     async fn prepare(&self, database: &DbName) -> Result<()> {
@@ -207,16 +207,87 @@ impl Store for Couch {
     }
 
     async fn dump(&self, database: &DbName, after: Option<&str>, limit: usize) -> Result<Option<Vec<Document>>> {
-        let Some(documents) = self.documents_after(database, after, limit).await? else { return Ok(None) };
+        let Some(documents) = self.documents_after(database, after, limit, false).await? else { return Ok(None) };
         let mut whole = Vec::with_capacity(documents.len());
         for document in documents {
             whole.push(self.with_attachments(database, document).await?);
         }
         Ok(Some(whole))
     }
+
+    async fn documents(&self, database: &DbName, after: Option<&str>, limit: usize) -> Result<Option<Vec<Document>>> {
+        self.documents_after(database, after, limit, true).await
+    }
+
+    async fn design_documents(&self, database: &DbName) -> Result<Option<Vec<Document>>> {
+        // the character after the slash is a zero
+        let range = [("startkey", json::encode(DESIGN)), ("endkey", json::encode("_design0"))];
+        let parameters = [range.as_slice(), &[("include_docs", "true".to_owned())]].concat();
+        let request = self.request(Method::GET, &[database.as_str(), "_all_docs"], &parameters);
+        let Some(answer) = sent(request).await?.found() else { return Ok(None) };
+        let rows = answer.json::<Listing<IdRow>>()?.rows;
+        Ok(Some(rows.into_iter().filter_map(|row| row.doc).collect()))
+    }
+
+    async fn put_design(&self, database: &DbName, document: &Document) -> Result<Revision> {
+        let id = document.id().unwrap_or_default();
+        let name = id.strip_prefix(DESIGN).ok_or_else(|| Error::Refused(format!("{id:?} is no design document")))?;
+        let path = [database.as_str(), "_design", name];
+        self.write(self.request(Method::PUT, &path, &[]).body(document.to_json())).await
+    }
+
+    async fn databases(&self) -> Result<Vec<DbName>> {
+        let names: Vec<String> =
+            sent(self.request(Method::GET, &["_all_dbs"], &[]).timeout(LONG_TIME_OUT)).await?.json()?;
+        // CouchDB's own names are no names of databases here
+        Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
+    }
+
+    async fn server(&self) -> Result<Server> {
+        #[derive(Deserialize)]
+        struct Greeting {
+            version: String,
+        }
+        #[derive(Deserialize)]
+        struct Membership {
+            all_nodes: Vec<String>,
+            cluster_nodes: Vec<String>,
+        }
+
+        // sent by itself, since the time is told in a header
+        let unreachable = |error: reqwest::Error| Error::Unreachable(error.without_url().to_string());
+        let response = self.request(Method::GET, &[], &[]).send().await.map_err(unreachable)?;
+        let date = response.headers().get(DATE).and_then(|date| date.to_str().ok()).map(str::to_owned);
+        let (status, body) = (response.status(), response.bytes().await.map_err(unreachable)?);
+        let greeting: Greeting = Answer { status, body }.accepted()?.json()?;
+        // only an administrator is told, and not every server knows
+        let membership = sent(self.request(Method::GET, &["_membership"], &[])).await.ok();
+        let membership = membership.and_then(|answer| answer.found()?.json::<Membership>().ok());
+        let date = date.and_then(|date| rfc2822::DateTimeParser::new().parse_timestamp(&date).ok());
+        Ok(Server::Couch {
+            version: greeting.version,
+            nodes: membership.map(|told| Nodes { cluster: told.cluster_nodes, connected: told.all_nodes }),
+            time: date.map(SystemTime::from),
+        })
+    }
 }
 
 impl Couch {
+    /// Sends a request that writes a document.
+    async fn write(&self, request: RequestBuilder) -> Result<Revision> {
+        #[derive(Deserialize)]
+        struct Written {
+            rev: String,
+        }
+
+        let answer = answered(request).await?;
+        if answer.status == StatusCode::CONFLICT {
+            return Err(Error::Conflict);
+        }
+        let written: Written = answer.accepted()?.json()?;
+        written.rev.parse().map_err(|error| Error::Corrupt(format!("{error}")))
+    }
+
     async fn view(&self, database: &DbName, view: &View, query: &Query, limit: Option<usize>) -> Result<Vec<Row>> {
         let mut parameters = Vec::new();
         match &query.select {

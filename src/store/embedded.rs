@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 
 use crate::document::{DbName, DocId, Document, Revision, json};
 
-use super::{ATTACHMENTS, Error, Query, Result, Row, Select, Store, View};
+use super::{ATTACHMENTS, DESIGN, Error, Query, Result, Row, Select, Server, Store, View};
 
 /// Where a row stands in [`ROWS`].
 type RowPlace = (&'static str, &'static str, &'static [u8], &'static str);
@@ -53,6 +53,15 @@ struct Inner {
     file: Database,
     views: &'static [View],
     collator: CollatorBorrowed<'static>,
+}
+
+/// How a document shows its attachments.
+#[derive(Clone, Copy)]
+enum Attachments {
+    /// By their stubs.
+    Named,
+    /// With their bytes, as dumps have them.
+    Inline,
 }
 
 impl Embedded {
@@ -128,7 +137,7 @@ impl Store for Embedded {
         .await
     }
 
-    async fn prepare(&self, database: &DbName) -> Result<()> {
+    async fn create(&self, database: &DbName) -> Result<()> {
         let database = database.clone();
         self.blocking(move |inner| {
             let transaction = inner.file.begin_write().map_err(failed)?;
@@ -136,6 +145,10 @@ impl Store for Embedded {
             transaction.commit().map_err(failed)
         })
         .await
+    }
+
+    async fn prepare(&self, database: &DbName) -> Result<()> {
+        self.create(database).await
     }
 
     async fn load(&self, database: &DbName, documents: Vec<Document>) -> Result<()> {
@@ -158,7 +171,40 @@ impl Store for Embedded {
 
     async fn dump(&self, database: &DbName, after: Option<&str>, limit: usize) -> Result<Option<Vec<Document>>> {
         let (database, after) = (database.clone(), after.map(str::to_owned));
-        self.blocking(move |inner| inner.dump(&database, after.as_deref(), limit)).await
+        let all = move |inner: &Inner| inner.documents(&database, (after.as_deref(), LAST), limit, Attachments::Inline);
+        self.blocking(all).await
+    }
+
+    async fn documents(&self, database: &DbName, after: Option<&str>, limit: usize) -> Result<Option<Vec<Document>>> {
+        let (database, after) = (database.clone(), after.map(str::to_owned));
+        let all = move |inner: &Inner| inner.documents(&database, (after.as_deref(), LAST), limit, Attachments::Named);
+        self.blocking(all).await
+    }
+
+    async fn design_documents(&self, database: &DbName) -> Result<Option<Vec<Document>>> {
+        let database = database.clone();
+        let last = format!("{DESIGN}{LAST}");
+        let range = move |inner: &Inner| {
+            inner.documents(&database, (Some(DESIGN), last.as_str()), usize::MAX, Attachments::Named)
+        };
+        self.blocking(range).await
+    }
+
+    async fn put_design(&self, database: &DbName, document: &Document) -> Result<Revision> {
+        self.put(database, document).await
+    }
+
+    async fn databases(&self) -> Result<Vec<DbName>> {
+        self.blocking(|inner| {
+            let databases = inner.read()?.open_table(DATABASES).map_err(failed)?;
+            let names = databases.iter().map_err(failed)?;
+            names.map(|entry| entry.map_err(failed)?.0.value().parse().map_err(corrupt)).collect()
+        })
+        .await
+    }
+
+    async fn server(&self) -> Result<Server> {
+        Ok(Server::Embedded)
     }
 }
 
@@ -261,7 +307,14 @@ impl Inner {
         range.take(query.limit).map(read).collect()
     }
 
-    fn dump(&self, database: &DbName, after: Option<&str>, limit: usize) -> Result<Option<Vec<Document>>> {
+    /// The documents whose ids come after one id and up to another, at most so many; None if the database is not there.
+    fn documents(
+        &self,
+        database: &DbName,
+        (after, last): (Option<&str>, &str),
+        limit: usize,
+        attachments: Attachments,
+    ) -> Result<Option<Vec<Document>>> {
         let transaction = self.read()?;
         let databases = transaction.open_table(DATABASES).map_err(failed)?;
         if databases.get(database.as_str()).map_err(failed)?.is_none() {
@@ -270,7 +323,7 @@ impl Inner {
         let documents = transaction.open_table(DOCUMENTS).map_err(failed)?;
         let contents = transaction.open_table(CONTENTS).map_err(failed)?;
         let name = database.as_str();
-        let range = documents.range((name, after.unwrap_or_default())..=(name, LAST)).map_err(failed)?;
+        let range = documents.range((name, after.unwrap_or_default())..=(name, last)).map_err(failed)?;
         let mut found = Vec::new();
         for entry in range {
             let (place, json) = entry.map_err(failed)?;
@@ -282,15 +335,18 @@ impl Inner {
                 break;
             }
             let mut document = stored(json.value())?;
-            for (name, attachment) in attachments_of(&mut document) {
-                let bytes = contents.get((database.as_str(), id, name.as_str())).map_err(failed)?;
-                let bytes = bytes.ok_or_else(|| Error::Corrupt(format!("{id}: no content for attachment {name}")))?;
-                let mut inline = Document::new();
-                if let Some(kind) = attachment.get("content_type") {
-                    inline.set("content_type", kind.to_owned());
+            if matches!(attachments, Attachments::Inline) {
+                for (attachment, stub) in attachments_of(&mut document) {
+                    let bytes = contents.get((name, id, attachment.as_str())).map_err(failed)?;
+                    let missing = || Error::Corrupt(format!("{id}: no content for attachment {attachment}"));
+                    let bytes = bytes.ok_or_else(missing)?;
+                    let mut inline = Document::new();
+                    if let Some(kind) = stub.get("content_type") {
+                        inline.set("content_type", kind.to_owned());
+                    }
+                    inline.set_text("data", &STANDARD.encode(bytes.value()));
+                    set_attachment(&mut document, &attachment, &inline);
                 }
-                inline.set_text("data", &STANDARD.encode(bytes.value()));
-                set_attachment(&mut document, &name, &inline);
             }
             found.push(document);
         }
@@ -429,8 +485,10 @@ fn attachments_of(document: &mut Document) -> Vec<(String, Document)> {
     attachments.into_iter().filter_map(|(name, raw)| Some((name, Document::from_raw(&raw)?))).collect()
 }
 
+/// Sets one of a document's attachments, which come after its other fields, as CouchDB gives them.
 fn set_attachment(document: &mut Document, name: &str, attachment: &Document) {
-    let mut attachments = document.get(ATTACHMENTS).and_then(Document::from_raw).unwrap_or_default();
+    let attachments = document.remove(ATTACHMENTS);
+    let mut attachments = attachments.and_then(|raw| Document::from_raw(&raw)).unwrap_or_default();
     attachments.set(name, attachment.to_raw());
     document.set(ATTACHMENTS, attachments.to_raw());
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::document::{DbName, DocId, Document, Revision};
 use crate::metrics::Metrics;
 
-use super::{Error, Query, Result, Row, SharedStore, Store, View};
+use super::{Error, Query, Result, Row, Server, SharedStore, Store, View};
 
 /// Lays [`Metrics`] over a store.
 pub struct Measured {
@@ -60,6 +60,10 @@ impl Store for Measured {
         self.measure("attachment", self.store.attachment(database, id, name)).await
     }
 
+    async fn create(&self, database: &DbName) -> Result<()> {
+        self.measure("create", self.store.create(database)).await
+    }
+
     async fn prepare(&self, database: &DbName) -> Result<()> {
         self.measure("prepare", self.store.prepare(database)).await
     }
@@ -70,5 +74,25 @@ impl Store for Measured {
 
     async fn dump(&self, database: &DbName, after: Option<&str>, limit: usize) -> Result<Option<Vec<Document>>> {
         self.measure("dump", self.store.dump(database, after, limit)).await
+    }
+
+    async fn documents(&self, database: &DbName, after: Option<&str>, limit: usize) -> Result<Option<Vec<Document>>> {
+        self.measure("documents", self.store.documents(database, after, limit)).await
+    }
+
+    async fn design_documents(&self, database: &DbName) -> Result<Option<Vec<Document>>> {
+        self.measure("design_documents", self.store.design_documents(database)).await
+    }
+
+    async fn put_design(&self, database: &DbName, document: &Document) -> Result<Revision> {
+        self.measure("put_design", self.store.put_design(database, document)).await
+    }
+
+    async fn databases(&self) -> Result<Vec<DbName>> {
+        self.measure("databases", self.store.databases()).await
+    }
+
+    async fn server(&self) -> Result<Server> {
+        self.measure("server", self.store.server()).await
     }
 }

@@ -10,6 +10,7 @@ pub mod measured;
 mod rows;
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -79,6 +80,31 @@ pub struct Query {
     pub documents: bool,
 }
 
+/// What a store is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Server {
+    /// A file of our own, whose views are native: it needs no design documents.
+    Embedded,
+    /// A CouchDB, or what speaks its protocol.
+    Couch {
+        /// Its version, as it says it.
+        version: String,
+        /// Its cluster's nodes; None if the server does not tell them (to us).
+        nodes: Option<Nodes>,
+        /// The time by its clock, in whole seconds.
+        time: Option<SystemTime>,
+    },
+}
+
+/// The nodes of a cluster, by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Nodes {
+    /// Those that belong to it.
+    pub cluster: Vec<String>,
+    /// Those that the node we asked is connected to, itself included.
+    pub connected: Vec<String>,
+}
+
 /// What went wrong below. That something is not there is no error.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
@@ -92,7 +118,7 @@ pub enum Error {
     #[error("the store did not answer in time: {0}")]
     TimedOut(String),
     /// The view is not there: its design document is missing.
-    #[error("the view {design}/{view} is missing in {database}: run `crossbar-groups import` or install Kazoo's")]
+    #[error("the view {design}/{view} is missing in {database}: run `crossbar-groups views install` on this store")]
     MissingView {
         /// The database that was asked.
         database: DbName,
@@ -130,6 +156,9 @@ pub trait Store: Send + Sync + 'static {
     /// A document's attachment; None if it is not there.
     async fn attachment(&self, database: &DbName, id: &DocId, name: &str) -> Result<Option<Bytes>>;
 
+    /// Makes a database that is not there yet, and nothing in it.
+    async fn create(&self, database: &DbName) -> Result<()>;
+
     /// Makes a database that is not there yet, and in it the design documents that it should have and lacks.
     async fn prepare(&self, database: &DbName) -> Result<()>;
 
@@ -140,10 +169,29 @@ pub trait Store: Send + Sync + 'static {
     /// The documents of a database in the order of their ids, from after an id on, at most so many, with their
     /// attachments inline as `{"content_type", "data"}`; None if the database is not there.
     async fn dump(&self, database: &DbName, after: Option<&str>, limit: usize) -> Result<Option<Vec<Document>>>;
+
+    /// The documents of a database as [`Store::dump`] orders them, but with their attachments named only, and with
+    /// `_conflicts`, the revisions that lost, where there are some.
+    async fn documents(&self, database: &DbName, after: Option<&str>, limit: usize) -> Result<Option<Vec<Document>>>;
+
+    /// The design documents of a database; None if the database is not there.
+    async fn design_documents(&self, database: &DbName) -> Result<Option<Vec<Document>>>;
+
+    /// Writes a design document as [`Store::put`] writes others.
+    async fn put_design(&self, database: &DbName, document: &Document) -> Result<Revision>;
+
+    /// The databases that there are, without the server's own, whose names begin with `_`.
+    async fn databases(&self) -> Result<Vec<DbName>>;
+
+    /// What the store is.
+    async fn server(&self) -> Result<Server>;
 }
 
 /// A store that many share.
 pub type SharedStore = Arc<dyn Store>;
+
+/// What the ids of design documents begin with.
+pub const DESIGN: &str = "_design/";
 
 /// The field of a document that holds its attachments.
 const ATTACHMENTS: &str = "_attachments";

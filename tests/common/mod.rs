@@ -119,8 +119,7 @@ impl TestStore {
         let token = block_on(async {
             store.prepare(&id.database()).await.unwrap();
             store.load(&id.database(), vec![account, account_user]).await.unwrap();
-            let authenticator =
-                Authenticator::new(store, Metrics::new(SystemTime::now()).unwrap(), Duration::from_secs(1));
+            let authenticator = Authenticator::new(store, Metrics::new(SystemTime::now()), Duration::from_secs(1));
             let config = authenticator.config().await.unwrap();
             let key = authenticator.key(config.system_key.as_ref().unwrap()).await.unwrap().unwrap();
             let claims = Claims::new(id, Some(user.to_string()), "test", World::real().unix_seconds() + 3600);

@@ -1,0 +1,112 @@
+//! The operators' commands: their reports printed, for people or as JSON. The exit status is 1 where a report says that
+//! something is not well.
+
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+use crossbar_groups::config::{AuditArguments, MigrateArguments, ScopeArguments, ViewsCommand};
+use crossbar_groups::open_store;
+use crossbar_groups::operate::{audit, doctor, migrate, progress_bar, views};
+use crossbar_groups::world::World;
+
+use crate::print_out;
+
+type Done = Result<ExitCode, String>;
+
+pub async fn views(command: ViewsCommand) -> Done {
+    let (scope, replace) = match command {
+        ViewsCommand::Check(scope) => (scope, None),
+        ViewsCommand::Install(arguments) => (arguments.scope, Some(arguments.replace)),
+    };
+    let store = open_store(&scope.store.store).await?;
+    let report = match replace {
+        None => views::check(store.as_ref(), scope.account, &progress_bar()).await,
+        Some(replace) => views::install(store.as_ref(), scope.account, &replace, &progress_bar()).await,
+    };
+    let report = report.map_err(|error| error.to_string())?;
+    print(&report, scope.json)?;
+    Ok(status(report.is_well()))
+}
+
+pub async fn doctor(scope: ScopeArguments) -> Done {
+    let report = match open_store(&scope.store.store).await {
+        Ok(store) => doctor::examine(&store, scope.account, World::real()).await,
+        Err(reason) => doctor::Report::unreachable(&reason),
+    };
+    print(&report, scope.json)?;
+    Ok(status(report.is_well()))
+}
+
+pub async fn audit(arguments: AuditArguments) -> Done {
+    let AuditArguments { scope, fix, yes } = arguments;
+    if fix && !yes && !io::stdin().is_terminal() {
+        return Err("--fix asks before it writes, and here is no terminal to ask on: give --yes too".to_owned());
+    }
+    let store = open_store(&scope.store.store).await?;
+    let report = audit::audit(store.as_ref(), scope.account, &progress_bar()).await;
+    let report = report.map_err(|error| error.to_string())?;
+    if !fix {
+        print(&report, scope.json)?;
+        return Ok(status(report.faults.is_empty()));
+    }
+    if !scope.json {
+        print(&report, false)?;
+    }
+    let (endpoints, groups) = report.dangling();
+    let mended = match endpoints > 0 && (yes || agreed(endpoints, groups)?) {
+        true => audit::fix(store.as_ref(), &report, World::real()).await,
+        false => Vec::new(),
+    };
+    if scope.json {
+        #[derive(Serialize)]
+        struct Whole<'r> {
+            #[serde(flatten)]
+            report: &'r audit::Report,
+            mended: &'r [audit::Mended],
+        }
+
+        print_json(&Whole { report: &report, mended: &mended })?;
+    } else {
+        let lines: String = mended.iter().map(|mended| format!("{mended}\n")).collect();
+        print_out(&lines)?;
+    }
+    // every fault was a dangling endpoint, and none is left
+    let all_mended = mended.len() == groups && mended.iter().all(audit::Mended::is_well);
+    Ok(status(report.faults.len() == endpoints && all_mended))
+}
+
+/// Asks on the terminal.
+fn agreed(endpoints: usize, groups: usize) -> Result<bool, String> {
+    let cannot = |error: io::Error| format!("can't ask: {error}");
+    eprint!("Remove dangling endpoints: {endpoints}, from groups: {groups}? [y/N] ");
+    io::stderr().flush().map_err(cannot)?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer).map_err(cannot)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+pub async fn migrate(arguments: MigrateArguments) -> Done {
+    if arguments.from == arguments.to {
+        return Err("FROM and TO are the same store".to_owned());
+    }
+    let (from, to) = (open_store(&arguments.from).await?, open_store(&arguments.to).await?);
+    let report = migrate::migrate(from.as_ref(), to.as_ref(), arguments.account, &progress_bar()).await;
+    let report = report.map_err(|error| error.to_string())?;
+    print(&report, arguments.json)?;
+    Ok(status(report.is_well()))
+}
+
+fn print(report: &(impl Serialize + ToString), json: bool) -> Result<(), String> {
+    if json { print_json(report) } else { print_out(&report.to_string()) }
+}
+
+fn print_json(report: &impl Serialize) -> Result<(), String> {
+    let json = serde_json::to_string_pretty(report).map_err(|error| error.to_string())?;
+    print_out(&format!("{json}\n"))
+}
+
+fn status(is_well: bool) -> ExitCode {
+    if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

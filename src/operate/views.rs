@@ -1,0 +1,505 @@
+//! `views check` and `views install`: whether each database has the design documents that the service reads, whose
+//! they are, and whether their views give the rows that the native twins of [`crate::kazoo::views`] give.
+//!
+//! Rows are compared by sums of their digests, in as many sums as [`BUCKETS`] says: what is held in memory does not
+//! grow with a database. Only where a sum differs, the documents of its bucket are looked at one by one.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use futures::pin_mut;
+use futures::stream::{self, StreamExt, TryStreamExt};
+use indicatif::ProgressBar;
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::document::{DbName, Document, json};
+use crate::dump::{Attachments, Error, documents};
+use crate::kazoo::account::AccountId;
+use crate::kazoo::views::{ALL, DESIGN_DOCUMENTS};
+use crate::store::{self, DESIGN, DesignDocument, Query, Select, Server, Store, View, rows};
+
+use super::{PARALLEL, counted, databases, write_lines, write_table};
+
+/// How many rows are read at a time.
+const BATCH: usize = 1_000;
+
+/// How many sums of rows are kept for a view, by their documents' ids.
+const BUCKETS: usize = 1_024;
+
+/// How many buckets whose sums differ are looked at.
+const SUSPECTS: usize = 8;
+
+/// How many documents whose rows differ are named.
+const EXAMPLES: usize = 5;
+
+/// Whose design document one is that the service needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Owner {
+    /// The one that this program installs.
+    Ours,
+    /// Another one that has the views: Kazoo's.
+    Kazoo,
+    /// Another one that lacks a view.
+    Other,
+    /// There is none.
+    Missing,
+    /// There was none, and ours was put there.
+    Installed,
+    /// There was another, and ours was put in its place.
+    Replaced,
+    /// None is needed: the store's views are native.
+    Native,
+}
+
+impl Owner {
+    const COLUMNS: [(Self, &str); 7] = [
+        (Self::Ours, "ours"),
+        (Self::Kazoo, "Kazoo's"),
+        (Self::Other, "other"),
+        (Self::Missing, "missing"),
+        (Self::Installed, "installed"),
+        (Self::Replaced, "replaced"),
+        (Self::Native, "native"),
+    ];
+
+    /// Whether the service can do with it.
+    fn is_well(self) -> bool {
+        !matches!(self, Self::Other | Self::Missing)
+    }
+}
+
+/// What a view gives.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rows {
+    /// The rows that are needed.
+    Same,
+    /// Other rows, for these documents and perhaps for more.
+    Different(Vec<String>),
+    /// Nothing: there is no such view.
+    Missing,
+    /// Nothing: the store said why.
+    Failed(String),
+}
+
+/// A design document that the service needs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Design {
+    /// Its name, without `_design/`.
+    pub name: &'static str,
+    /// Whose it is.
+    pub owner: Owner,
+}
+
+/// A view that the service reads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ViewRows {
+    /// Its design document and its name.
+    pub view: String,
+    /// What it gives.
+    pub rows: Rows,
+}
+
+/// What was found in a database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Found {
+    /// The database.
+    pub database: String,
+    /// The design documents that the service needs there.
+    pub designs: Vec<Design>,
+    /// The names of the other design documents there, which are nothing to us.
+    pub other_designs: Vec<String>,
+    /// The views, if their rows were asked for.
+    pub views: Vec<ViewRows>,
+    /// Why it could not be looked at.
+    pub error: Option<String>,
+}
+
+impl Found {
+    /// Whether the service can do with what is there.
+    pub fn is_well(&self) -> bool {
+        self.error.is_none()
+            && self.designs.iter().all(|design| design.owner.is_well())
+            && self.views.iter().all(|view| view.rows == Rows::Same)
+    }
+}
+
+/// What was found in all databases, by their names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Each database.
+    pub databases: Vec<Found>,
+}
+
+/// What is done with a database.
+#[derive(Clone, Copy)]
+enum Work<'w> {
+    /// Only design documents are looked at.
+    Look,
+    /// Rows are compared too.
+    Compare,
+    /// Missing design documents are added, and those of these names replaced.
+    Install { replace: &'w [String] },
+}
+
+/// Looks at the design documents of an account's database or, without one, of all accounts and of `accounts`, and
+/// compares the rows of their views. Nothing is written.
+///
+/// Errors: the store fails, or has no `accounts`. What is wrong with one database is in the report.
+pub async fn check(store: &dyn Store, only: Option<AccountId>, progress: &ProgressBar) -> Result<Report, Error> {
+    run(store, only, Work::Compare, progress).await
+}
+
+/// Looks at the design documents alone, as [`check`] does.
+pub async fn look(store: &dyn Store, only: Option<AccountId>, progress: &ProgressBar) -> Result<Report, Error> {
+    run(store, only, Work::Look, progress).await
+}
+
+/// Adds the design documents that are missing. One that is there stays, whosever it is, unless `replace` has its name.
+/// To do it again writes nothing.
+///
+/// Errors: as of [`check`].
+pub async fn install(
+    store: &dyn Store,
+    only: Option<AccountId>,
+    replace: &[String],
+    progress: &ProgressBar,
+) -> Result<Report, Error> {
+    run(store, only, Work::Install { replace }, progress).await
+}
+
+/// Adds the design documents that a database lacks, where the store needs them.
+pub(super) async fn install_in(store: &dyn Store, database: &DbName) -> Result<(), Error> {
+    let is_native = store.server().await? == Server::Embedded;
+    look_at(store, database, is_native, Work::Install { replace: &[] }).await.map(drop)
+}
+
+async fn run(
+    store: &dyn Store,
+    only: Option<AccountId>,
+    work: Work<'_>,
+    progress: &ProgressBar,
+) -> Result<Report, Error> {
+    let is_native = store.server().await? == Server::Embedded;
+    let databases = databases(store, only).await?;
+    progress.set_length(databases.len() as u64);
+    let found = stream::iter(databases).map(|database| async move {
+        let found = look_at(store, &database, is_native, work).await.unwrap_or_else(|error| Found {
+            database: database.to_string(),
+            designs: Vec::new(),
+            other_designs: Vec::new(),
+            views: Vec::new(),
+            error: Some(error.to_string()),
+        });
+        progress.inc(1);
+        found
+    });
+    let mut databases: Vec<Found> = found.buffer_unordered(PARALLEL).collect().await;
+    progress.finish_and_clear();
+    databases.sort_by(|one, other| one.database.cmp(&other.database));
+    Ok(Report { databases })
+}
+
+async fn look_at(store: &dyn Store, database: &DbName, is_native: bool, work: Work<'_>) -> Result<Found, Error> {
+    let there = store.design_documents(database).await?.ok_or_else(|| Error::NoDatabase(database.clone()))?;
+    let mut designs = Vec::new();
+    for ours in DESIGN_DOCUMENTS.iter().filter(|design| (design.holds)(database)) {
+        let owner = match work {
+            _ if is_native => Owner::Native,
+            Work::Install { replace } => install_one(store, database, ours, &there, replace).await?,
+            Work::Look | Work::Compare => owner_of(ours, named(&there, ours.name)),
+        };
+        designs.push(Design { name: ours.name, owner });
+    }
+    let names = there.iter().filter_map(name_of);
+    let other_designs = names.filter(|name| designs.iter().all(|design| design.name != name)).collect();
+    let views = match work {
+        Work::Compare => compare(store, database).await?,
+        Work::Look | Work::Install { .. } => Vec::new(),
+    };
+    Ok(Found { database: database.to_string(), designs, other_designs, views, error: None })
+}
+
+async fn install_one(
+    store: &dyn Store,
+    database: &DbName,
+    ours: &DesignDocument,
+    there: &[Document],
+    replace: &[String],
+) -> Result<Owner, Error> {
+    let found = named(there, ours.name);
+    let owner = owner_of(ours, found);
+    let done = match owner {
+        Owner::Missing => Owner::Installed,
+        Owner::Kazoo | Owner::Other if replace.iter().any(|name| name == ours.name) => Owner::Replaced,
+        _ => return Ok(owner),
+    };
+    let mut document = content(ours)?;
+    if let Some(revision) = found.and_then(|found| found.get("_rev")) {
+        document.set("_rev", revision.to_owned());
+    }
+    match store.put_design(database, &document).await {
+        Ok(_) => Ok(done),
+        // somebody else was faster, and theirs stays
+        Err(store::Error::Conflict) => {
+            let there = store.design_documents(database).await?.unwrap_or_default();
+            Ok(owner_of(ours, named(&there, ours.name)))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The name of a design document, without `_design/`.
+fn name_of(document: &Document) -> Option<String> {
+    document.id()?.strip_prefix(DESIGN).map(str::to_owned)
+}
+
+fn named<'d>(documents: &'d [Document], name: &str) -> Option<&'d Document> {
+    documents.iter().find(|document| name_of(document).is_some_and(|of| of == name))
+}
+
+/// Whether a design document is one that this program installs: a store's own business, which needs no carrying.
+pub(super) fn is_ours(document: &Document) -> bool {
+    let is_ours = |ours: &DesignDocument| owner_of(ours, Some(document)) == Owner::Ours;
+    name_of(document).is_some() && DESIGN_DOCUMENTS.iter().any(is_ours)
+}
+
+fn owner_of(ours: &DesignDocument, found: Option<&Document>) -> Owner {
+    let Some(found) = found else { return Owner::Missing };
+    let equal = |one: &Document, other: &Document| {
+        let value = |document: &Document| {
+            let mut document = document.clone();
+            document.remove("_rev");
+            json::tree(&document.to_raw()).map(|tree| json::canonical(&tree)).ok()
+        };
+        value(one) == value(other)
+    };
+    if content(ours).is_ok_and(|ours| equal(&ours, found)) {
+        return Owner::Ours;
+    }
+    let views = found.get("views").and_then(Document::from_raw).unwrap_or_default();
+    let mut needed = ALL.iter().filter(|view| view.design == ours.name);
+    if needed.all(|view| views.contains(view.name)) { Owner::Kazoo } else { Owner::Other }
+}
+
+fn content(ours: &DesignDocument) -> Result<Document, Error> {
+    Document::parse(ours.json).map_err(|error| store::Error::Corrupt(error.to_string()).into())
+}
+
+/// Holds the rows of a database's views against those of their twins.
+async fn compare(store: &dyn Store, database: &DbName) -> Result<Vec<ViewRows>, Error> {
+    let views: Vec<&View> = ALL.iter().filter(|view| (view.holds)(database)).collect();
+    let mut ledgers: Vec<Ledger> = views.iter().map(|_| Ledger::new(&[])).collect();
+    add_native(store, database, &views, &mut ledgers).await?;
+    let mut compared = Vec::new();
+    for (view, mut ledger) in views.into_iter().zip(ledgers) {
+        let rows = match subtract_rows(store, database, view, &mut ledger).await {
+            Ok(()) if ledger.is_even() => Rows::Same,
+            Ok(()) => examine(store, database, view, &ledger.uneven()).await?,
+            Err(store::Error::MissingView { .. }) => Rows::Missing,
+            Err(error @ (store::Error::Refused(_) | store::Error::TimedOut(_))) => Rows::Failed(error.to_string()),
+            Err(error) => return Err(error.into()),
+        };
+        compared.push(ViewRows { view: format!("{}/{}", view.design, view.name), rows });
+    }
+    Ok(compared)
+}
+
+/// Compares a view's rows once more: Kazoo may have written between the documents' reading and the rows'.
+async fn examine(store: &dyn Store, database: &DbName, view: &View, suspects: &[usize]) -> Result<Rows, Error> {
+    let mut ledgers = [Ledger::new(suspects)];
+    add_native(store, database, &[view], &mut ledgers).await?;
+    let [mut ledger] = ledgers;
+    subtract_rows(store, database, view, &mut ledger).await?;
+    Ok(if ledger.is_even() { Rows::Same } else { Rows::Different(ledger.examples()) })
+}
+
+async fn add_native(
+    store: &dyn Store,
+    database: &DbName,
+    views: &[&View],
+    ledgers: &mut [Ledger],
+) -> Result<(), Error> {
+    let documents = documents(store, database, Attachments::Named);
+    pin_mut!(documents);
+    while let Some(document) = documents.try_next().await? {
+        let Some(id) = document.id().filter(|id| !id.starts_with('_')) else { continue };
+        for (view, ledger) in views.iter().zip(ledgers.iter_mut()) {
+            (view.map)(&document, &mut |key, value| ledger.count(&id, row_digest(key, value), u128::wrapping_add));
+        }
+    }
+    Ok(())
+}
+
+async fn subtract_rows(
+    store: &dyn Store,
+    database: &DbName,
+    view: &View,
+    ledger: &mut Ledger,
+) -> Result<(), store::Error> {
+    // from the first text on: Kazoo's own views also have rows without a key, which nobody looks up
+    let query = Query { select: Select::From(Some(String::new())), limit: BATCH, documents: false };
+    let rows = rows(store, database, view, query);
+    pin_mut!(rows);
+    while let Some(row) = rows.try_next().await? {
+        ledger.count(&row.id, row_digest(&row.key, &row.value), u128::wrapping_sub);
+    }
+    Ok(())
+}
+
+/// A row's digest: the same for rows of the same value, in whatever order `features` names what is enabled.
+fn row_digest(key: &str, value: &RawValue) -> u128 {
+    let value = match json::tree(value) {
+        Ok(mut value) => {
+            if let Some(Value::Array(features)) = value.get_mut("features") {
+                features.sort_by_key(json::canonical);
+            }
+            json::canonical(&value)
+        }
+        Err(_) => value.get().to_owned(),
+    };
+    start_of_digest(&format!("{} {value}", json::encode(key)))
+}
+
+fn start_of_digest(text: &str) -> u128 {
+    digest(&SHA256, text.as_bytes()).as_ref().iter().take(16).fold(0, |sum, byte| sum << 8 | u128::from(*byte))
+}
+
+/// The sums of rows' digests, one side added and the other taken away: all are zero where both have the same rows.
+struct Ledger {
+    sums: Vec<u128>,
+    suspects: Vec<usize>,
+    /// Of the suspects' documents, each by itself.
+    exact: BTreeMap<String, u128>,
+}
+
+impl Ledger {
+    fn new(suspects: &[usize]) -> Self {
+        Self { sums: vec![0; BUCKETS], suspects: suspects.to_vec(), exact: BTreeMap::new() }
+    }
+
+    fn count(&mut self, id: &str, digest: u128, add: fn(u128, u128) -> u128) {
+        let bucket = (start_of_digest(id) % BUCKETS as u128) as usize;
+        self.sums[bucket] = add(self.sums[bucket], digest);
+        if self.suspects.contains(&bucket) {
+            let sum = self.exact.entry(id.to_owned()).or_default();
+            *sum = add(*sum, digest);
+            if *sum == 0 {
+                self.exact.remove(id);
+            }
+        }
+    }
+
+    fn is_even(&self) -> bool {
+        self.sums.iter().all(|sum| *sum == 0)
+    }
+
+    fn uneven(&self) -> Vec<usize> {
+        let uneven = self.sums.iter().enumerate().filter(|(_, sum)| **sum != 0);
+        uneven.map(|(bucket, _)| bucket).take(SUSPECTS).collect()
+    }
+
+    fn examples(self) -> Vec<String> {
+        self.exact.into_keys().take(EXAMPLES).collect()
+    }
+}
+
+impl Report {
+    /// Whether the service can do with what is in every database.
+    pub fn is_well(&self) -> bool {
+        self.databases.iter().all(Found::is_well)
+    }
+
+    /// How many databases lack a design document, or a view of one.
+    pub fn lacking(&self) -> usize {
+        self.databases.iter().filter(|found| found.designs.iter().any(|design| !design.owner.is_well())).count()
+    }
+
+    fn designs(&self) -> Vec<Vec<String>> {
+        let all = || self.databases.iter().flat_map(|found| &found.designs);
+        let columns: Vec<_> = Owner::COLUMNS
+            .into_iter()
+            .filter(|(owner, _)| *owner <= Owner::Missing || all().any(|design| design.owner == *owner))
+            .collect();
+        let header = columns.iter().map(|(_, title)| (*title).to_owned());
+        let mut rows = vec![["design document".to_owned()].into_iter().chain(header).collect()];
+        for needed in DESIGN_DOCUMENTS.iter().filter(|needed| all().any(|design| design.name == needed.name)) {
+            let count = |owner| all().filter(|design| design.name == needed.name && design.owner == owner).count();
+            let counts = columns.iter().map(|(owner, _)| count(*owner).to_string());
+            rows.push([needed.name.to_owned()].into_iter().chain(counts).collect());
+        }
+        rows
+    }
+
+    fn views(&self) -> Vec<Vec<String>> {
+        let mut counts: BTreeMap<&str, [usize; 4]> = BTreeMap::new();
+        for view in self.databases.iter().flat_map(|found| &found.views) {
+            let column = match &view.rows {
+                Rows::Same => 0,
+                Rows::Different(_) => 1,
+                Rows::Missing => 2,
+                Rows::Failed(_) => 3,
+            };
+            counts.entry(&view.view).or_default()[column] += 1;
+        }
+        let header = ["view", "same rows", "different", "missing", "failed"].map(str::to_owned).to_vec();
+        let rows = counts.into_iter().map(|(view, counts)| {
+            [view.to_owned()].into_iter().chain(counts.iter().map(ToString::to_string)).collect()
+        });
+        [header].into_iter().chain(rows).collect()
+    }
+
+    fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        for found in &self.databases {
+            let database = &found.database;
+            problems.extend(found.error.iter().map(|error| format!("{database}: {error}")));
+            for design in &found.designs {
+                let name = design.name;
+                match design.owner {
+                    Owner::Missing => problems.push(format!("{database}: no design document {name}")),
+                    Owner::Other => problems.push(format!("{database}: the design document {name} lacks views")),
+                    _ => {}
+                }
+            }
+            for ViewRows { view, rows } in &found.views {
+                match rows {
+                    Rows::Different(of) => {
+                        problems.push(format!("{database}: other rows in {view}, as of documents {}", of.join(", ")));
+                    }
+                    Rows::Failed(reason) => problems.push(format!("{database}: {view}: {reason}")),
+                    Rows::Same | Rows::Missing => {}
+                }
+            }
+        }
+        problems
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}\n", counted(self.databases.len(), "database"))?;
+        write_table(f, &self.designs())?;
+        let views = self.views();
+        if views.len() > 1 {
+            writeln!(f)?;
+            write_table(f, &views)?;
+        }
+        if self.databases.iter().flat_map(|found| &found.designs).any(|design| design.owner == Owner::Native) {
+            writeln!(f, "\nThe store is embedded: its views are native, and need no design documents.")?;
+        }
+        let problems = self.problems();
+        if !problems.is_empty() {
+            writeln!(f)?;
+            write_lines(f, &problems)?;
+        }
+        if self.databases.iter().flat_map(|found| &found.designs).any(|design| design.owner == Owner::Missing) {
+            writeln!(f, "\n`crossbar-groups views install` adds what is missing.")?;
+        }
+        Ok(())
+    }
+}
