@@ -20,7 +20,7 @@ pub async fn views(command: ViewsCommand) -> Done {
         ViewsCommand::Check(scope) => (scope, None),
         ViewsCommand::Install(arguments) => (arguments.scope, Some(arguments.replace)),
     };
-    let store = open_store(&scope.store.store).await?;
+    let store = open_store(&scope.store.location()?).await?;
     let report = match replace {
         None => views::check(store.as_ref(), scope.account, &progress_bar()).await,
         Some(replace) => views::install(store.as_ref(), scope.account, &replace, &progress_bar()).await,
@@ -31,7 +31,7 @@ pub async fn views(command: ViewsCommand) -> Done {
 }
 
 pub async fn doctor(scope: ScopeArguments) -> Done {
-    let report = match open_store(&scope.store.store).await {
+    let report = match open_store(&scope.store.location()?).await {
         Ok(store) => doctor::examine(&store, scope.account, World::real()).await,
         Err(reason) => doctor::Report::unreachable(&reason),
     };
@@ -44,7 +44,7 @@ pub async fn audit(arguments: AuditArguments) -> Done {
     if fix && !yes && !io::stdin().is_terminal() {
         return Err("--fix asks before it writes, and here is no terminal to ask on: give --yes too".to_owned());
     }
-    let store = open_store(&scope.store.store).await?;
+    let store = open_store(&scope.store.location()?).await?;
     let report = audit::audit(store.as_ref(), scope.account, &progress_bar()).await;
     let report = report.map_err(|error| error.to_string())?;
     if !fix {

@@ -184,16 +184,36 @@ pub struct ExportArguments {
 /// `--store`
 #[derive(Debug, Clone, Args)]
 pub struct StoreArgument {
-    /// A CouchDB's URL (http://user:password@host:5984), or a folder for the embedded store
+    /// A CouchDB's URL (http://user:password@host:5984), or a folder for the embedded store. Of a cluster, several
+    /// URLs, as a list with commas or one by one; the first that answers is asked
     #[arg(long, env = "CROSSBAR_STORE", default_value = "data", value_name = "URL|FOLDER", hide_env_values = true)]
-    pub store: StoreLocation,
+    store: Vec<StoreLocation>,
+}
+
+impl StoreArgument {
+    /// The store that was named.
+    ///
+    /// Errors: several were, and not all of them are nodes of a CouchDB.
+    pub fn location(&self) -> Result<StoreLocation, String> {
+        let mut nodes = Vec::new();
+        for location in &self.store {
+            match location {
+                StoreLocation::Couch(urls) => nodes.extend(urls.iter().cloned()),
+                StoreLocation::Folder(_) if self.store.len() > 1 => {
+                    return Err("--store: give one folder, or URLs of one CouchDB".to_owned());
+                }
+                StoreLocation::Folder(folder) => return Ok(StoreLocation::Folder(folder.clone())),
+            }
+        }
+        Ok(StoreLocation::Couch(nodes))
+    }
 }
 
 /// Where documents are kept.
 #[derive(Clone, PartialEq, Eq)]
 pub enum StoreLocation {
-    /// A CouchDB, by its URL.
-    Couch(String),
+    /// A CouchDB, by the URLs of its nodes.
+    Couch(Vec<String>),
     /// The embedded store in a folder.
     Folder(PathBuf),
 }
@@ -201,7 +221,7 @@ pub enum StoreLocation {
 impl std::fmt::Debug for StoreLocation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            // the URL may hold a password
+            // the URLs may hold a password
             Self::Couch(_) => f.write_str("Couch(…)"),
             Self::Folder(folder) => f.debug_tuple("Folder").field(folder).finish(),
         }
@@ -212,8 +232,17 @@ impl FromStr for StoreLocation {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if text.starts_with("http://") || text.starts_with("https://") {
-            return Ok(Self::Couch(text.to_owned()));
+        let is_url = |text: &str| text.starts_with("http://") || text.starts_with("https://");
+        if is_url(text) {
+            // a comma may stand in a password
+            let nodes = text.split(',').fold(Vec::<String>::new(), |mut nodes, part| {
+                match nodes.last_mut() {
+                    Some(last) if !is_url(part) => last.extend([",", part]),
+                    _ => nodes.push(part.to_owned()),
+                }
+                nodes
+            });
+            return Ok(Self::Couch(nodes));
         }
         match text.split_once("://") {
             Some((scheme, _)) => Err(format!("{scheme}:// is no store: give http://, https:// or a folder")),

@@ -56,8 +56,8 @@ const GRACE_S: u64 = 30;
 /// Errors: what is wrong with the URL, the server or the folder, in a line.
 pub async fn open_store(location: &StoreLocation) -> Result<SharedStore, String> {
     match location {
-        StoreLocation::Couch(url) => {
-            let couch = Couch::new(url, views::DESIGN_DOCUMENTS).map_err(|error| error.to_string())?;
+        StoreLocation::Couch(urls) => {
+            let couch = Couch::new(urls, views::DESIGN_DOCUMENTS).map_err(|error| error.to_string())?;
             couch.check().await.map_err(|error| error.to_string())?;
             Ok(Arc::new(couch))
         }

@@ -66,18 +66,17 @@ fn main() -> ExitCode {
     }
 }
 
-async fn serve(mut arguments: ServeArguments) -> Result<(), String> {
+async fn serve(arguments: ServeArguments) -> Result<(), String> {
     let stop = stopped().map_err(|error| format!("can't wait for signals: {error}"))?;
     if !arguments.demo {
-        let store = open_store(&arguments.store.store).await?;
+        let store = open_store(&arguments.store.location()?).await?;
         let application = listen(&arguments, store)?;
         log::info!("listening on http://{}", application.address());
         return application.run_until(stop).await.map_err(|error| error.to_string());
     }
     let folder = tempfile::Builder::new().prefix("crossbar-groups-demo-").tempdir();
     let folder = folder.map_err(|error| format!("can't make a temporary folder: {error}"))?;
-    arguments.store.store = StoreLocation::Folder(folder.path().join("store"));
-    let store = open_store(&arguments.store.store).await?;
+    let store = open_store(&StoreLocation::Folder(folder.path().join("store"))).await?;
     let told = |error: demo::Error| error.to_string();
     demo::fill(store.as_ref(), folder.path()).await.map_err(told)?;
     let token = demo::token(&store, World::real()).await.map_err(told)?;
@@ -107,7 +106,7 @@ async fn import(arguments: ImportArguments) -> Result<(), String> {
     // all files are looked at before any of them is written
     let dumps: Vec<Dump> =
         arguments.files.iter().map(|file| Dump::check(file)).collect::<Result<_, _>>().map_err(told)?;
-    let store = open_store(&arguments.store.store).await?;
+    let store = open_store(&arguments.store.location()?).await?;
     let documents: u64 = dumps.iter().map(Dump::documents).sum();
     let bar = if documents < MANY_DOCUMENTS { ProgressBar::hidden() } else { ProgressBar::new(documents) };
     if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} documents, {eta} left") {
@@ -121,7 +120,7 @@ async fn import(arguments: ImportArguments) -> Result<(), String> {
 }
 
 async fn export(arguments: ExportArguments) -> Result<(), String> {
-    let store = open_store(&arguments.store.store).await?;
+    let store = open_store(&arguments.store.location()?).await?;
     let mut output = io::BufWriter::new(io::stdout().lock());
     dump::export(Arc::as_ref(&store), &arguments.database, &mut output).await.map_err(|error| error.to_string())
 }

@@ -158,7 +158,7 @@ fn without_couchdb_clients_are_told_so_in_bounded_time() {
     use crossbar_groups::kazoo::views;
     use crossbar_groups::store::couch::Couch;
     use std::sync::Arc;
-    let nobody = Couch::new("http://admin:password@127.0.0.1:1", views::DESIGN_DOCUMENTS).unwrap();
+    let nobody = Couch::new(&["http://admin:password@127.0.0.1:1"], views::DESIGN_DOCUMENTS).unwrap();
     let app = TestApp::unlimited(Arc::new(nobody));
     let variables = common::recording::variables();
     let started = Instant::now();

@@ -79,7 +79,7 @@ fn copy(from: &Path, to: &Path) {
 #[test]
 fn every_recorded_exchange_holds_on_couchdb() {
     let Some(url) = couchdb_url() else { return };
-    let couch = || Couch::new(&url, views::DESIGN_DOCUMENTS).unwrap();
+    let couch = || Couch::new(&[&url], views::DESIGN_DOCUMENTS).unwrap();
     load_seed(&couch());
     let accounts: Vec<Seeded> = seed_files().iter().filter_map(|file| Seeded::of_account(file)).collect();
     let seeded = || -> SharedStore {

@@ -87,7 +87,7 @@ fn admin_routes_are_where_they_are_asked_for() {
 
 #[test]
 fn without_its_store_it_lives_but_is_not_ready() {
-    let nobody = Couch::new("http://admin:password@127.0.0.1:1", views::DESIGN_DOCUMENTS).unwrap();
+    let nobody = Couch::new(&["http://admin:password@127.0.0.1:1"], views::DESIGN_DOCUMENTS).unwrap();
     let app = TestApp::unlimited(Arc::new(nobody));
     assert_eq!(admin(&app, "/healthz").0, 200);
     assert_eq!(admin(&app, "/readyz"), (503, json!({"status": "not ready", "reason": "store unreachable"})));

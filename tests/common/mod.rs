@@ -99,7 +99,7 @@ impl TestStore {
     pub fn store(&self) -> SharedStore {
         match (&self.kind, &self.opened) {
             (_, Some(store)) => Arc::clone(store),
-            (Kind::Couch(url), None) => Arc::new(Couch::new(url, views::DESIGN_DOCUMENTS).unwrap()),
+            (Kind::Couch(url), None) => Arc::new(Couch::new(&[url], views::DESIGN_DOCUMENTS).unwrap()),
             (Kind::Embedded, None) => unreachable!(),
         }
     }

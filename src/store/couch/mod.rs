@@ -1,16 +1,22 @@
-//! A CouchDB, or what speaks its protocol. Every URL is made here, each segment percent-encoded; requests go through
-//! couch_rs's client, whose one pool of connections all share. Its typed calls are not used where they would parse a
-//! document into a tree or, as `Client::db` does, create a database that is not there.
+//! A CouchDB, or what speaks its protocol: one server, or several nodes of a cluster. Every URL is made here, each
+//! segment percent-encoded; requests go through couch_rs's client, one a node, whose pool of connections all share. Its
+//! typed calls are not used where they would parse a document into a tree or, as `Client::db` does, create a database
+//! that is not there.
+//!
+//! What one node fails to answer is asked of the next. That is harmless, writes included: each names the revision that
+//! it replaces or makes, so that it happens once; [`Couch::write`] finds out where it had happened already.
+
+mod nodes;
 
 use std::collections::HashMap;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use couch_rs::Client;
 use jiff::fmt::rfc2822;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
-use reqwest::header::DATE;
+use reqwest::header::{ACCEPT, DATE, HeaderValue};
 use reqwest::{Method, RequestBuilder, StatusCode, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -18,10 +24,15 @@ use serde_json::value::RawValue;
 
 use crate::document::{DbName, DocId, Document, Revision, json};
 
-use super::{ATTACHMENTS, DESIGN, DesignDocument, Error, Nodes, Query, Result, Row, Select, Server, Store, View};
+use nodes::{Node, Nodes};
 
-/// How long a request may take, from connecting to the last byte.
+use super::{ATTACHMENTS, DESIGN, DesignDocument, Error, Query, Result, Row, Select, Server, Store, View};
+
+/// How long a request may take, from connecting to the last byte. couch_rs has no other limit for connecting.
 const TIME_OUT: Duration = Duration::from_secs(10);
+
+/// The same where another node can be asked then.
+const TIME_OUT_OF_SEVERAL: Duration = Duration::from_secs(4);
 
 /// How long loading or reading a batch of whole documents may take.
 const LONG_TIME_OUT: Duration = Duration::from_secs(120);
@@ -29,9 +40,9 @@ const LONG_TIME_OUT: Duration = Duration::from_secs(120);
 /// What stays as it is in a segment of a path.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'~').remove(b'.');
 
-/// A CouchDB server (or cluster, by any of its nodes).
+/// A CouchDB, by one or several of its nodes.
 pub struct Couch {
-    client: Client,
+    nodes: Nodes,
     design_documents: &'static [DesignDocument],
 }
 
@@ -41,30 +52,23 @@ pub struct Couch {
 pub struct NotACouchUrl(String);
 
 impl Couch {
-    /// A CouchDB by its URL, credentials inside. Nothing is asked of it yet.
-    pub fn new(url: &str, design_documents: &'static [DesignDocument]) -> std::result::Result<Self, NotACouchUrl> {
-        let url = Url::parse(url).map_err(|error| NotACouchUrl(error.to_string()))?;
-        let host = url.host_str().ok_or_else(|| NotACouchUrl("it names no host".to_owned()))?;
-        if !matches!(url.path(), "" | "/") {
-            return Err(NotACouchUrl("it has a path".to_owned()));
-        }
-        let server = match url.port() {
-            Some(port) => format!("{}://{host}:{port}", url.scheme()),
-            None => format!("{}://{host}", url.scheme()),
-        };
-        let plain = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
-        let user = Some(plain(url.username())).filter(|user| !user.is_empty());
-        let password = url.password().map(plain);
-        let client = Client::new_with_timeout(&server, user.as_deref(), password.as_deref(), Some(TIME_OUT.as_secs()))
-            .map_err(|error| NotACouchUrl(error.to_string()))?;
-        Ok(Self { client, design_documents })
+    /// A CouchDB by the URLs of its nodes, credentials inside, the one to be preferred first. Nothing is asked of them
+    /// yet.
+    pub fn new<U: AsRef<str>>(
+        urls: &[U],
+        design_documents: &'static [DesignDocument],
+    ) -> std::result::Result<Self, NotACouchUrl> {
+        let time_out = if urls.len() > 1 { TIME_OUT_OF_SEVERAL } else { TIME_OUT };
+        let nodes = urls.iter().map(|url| node(url.as_ref(), time_out)).collect::<std::result::Result<_, _>>()?;
+        let nodes = Nodes::new(nodes).ok_or_else(|| NotACouchUrl("there is none".to_owned()))?;
+        Ok(Self { nodes, design_documents })
     }
 
     /// Asks for the server's greeting.
     ///
     /// Errors: it can't be reached, or does not answer as a CouchDB does.
     pub async fn check(&self) -> Result<()> {
-        let answer = sent(self.request(Method::GET, &[], &[])).await?;
+        let answer = self.read(Request::get(&[])).await?;
         // CouchDB welcomes by its name, and what speaks its protocol by another; each tells its version
         match answer.json::<Document>() {
             Ok(greeting) if greeting.contains("version") => Ok(()),
@@ -72,12 +76,54 @@ impl Couch {
         }
     }
 
-    /// A request to a path of these segments.
-    fn request(&self, method: Method, path: &[&str], parameters: &[(&str, String)]) -> RequestBuilder {
-        let path: String = path.iter().map(|segment| format!("/{}", utf8_percent_encode(segment, SEGMENT))).collect();
-        let parameters: HashMap<String, String> =
-            parameters.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
-        self.client.req(method, &path, Some(&parameters).filter(|parameters| !parameters.is_empty()))
+    /// Sends a request whose answer is a success or "not found".
+    async fn read(&self, request: Request) -> Result<Answer> {
+        let answer = self.send(request).await?;
+        if answer.status == StatusCode::NOT_FOUND { Ok(answer) } else { answer.accepted() }
+    }
+
+    /// Sends a request to one node after the other until one answers, whatever its status, but for a fault of its own.
+    async fn send(&self, request: Request) -> Result<Answer> {
+        let mut may_have_happened = false;
+        let mut last = Err(Error::Unreachable("no node".to_owned()));
+        for node in self.nodes.in_order(Instant::now()) {
+            match answered(request.to(&node.client)).await {
+                Ok(answer) if !answer.status.is_server_error() => {
+                    node.answered();
+                    return Ok(Answer { may_have_happened, ..answer });
+                }
+                Ok(answer) => {
+                    may_have_happened = true;
+                    last = Ok(answer);
+                }
+                Err(failure) => {
+                    may_have_happened |= failure.may_have_happened;
+                    last = Err(failure.error);
+                }
+            }
+            if self.nodes.are_several() {
+                node.failed(Instant::now());
+            }
+        }
+        last
+    }
+
+    /// Sends a request that writes a document.
+    async fn write(&self, path: &[&str], document: &Document) -> Result<Revision> {
+        #[derive(Deserialize)]
+        struct Written {
+            rev: String,
+        }
+
+        let answer = self.send(Request::new(Method::PUT, path).body(document.to_json())).await?;
+        if answer.status != StatusCode::CONFLICT {
+            let written: Written = answer.accepted()?.json()?;
+            return written.rev.parse().map_err(|error| Error::Corrupt(format!("{error}")));
+        }
+        // asked of a second node, since a first gave no answer: what conflicts may be what the first wrote
+        let found = if answer.may_have_happened { self.read(Request::get(path)).await?.found() } else { None };
+        let found = found.map(|answer| answer.json::<Document>()).transpose()?;
+        found.and_then(|found| written_as(&found, document)).ok_or(Error::Conflict)
     }
 
     async fn documents_after(
@@ -94,8 +140,8 @@ impl Couch {
         if let Some(after) = after {
             parameters.push(("startkey", json::encode(after)));
         }
-        let request = self.request(Method::GET, &[database.as_str(), "_all_docs"], &parameters).timeout(LONG_TIME_OUT);
-        let Some(answer) = sent(request).await?.found() else { return Ok(None) };
+        let request = Request::get(&[database.as_str(), "_all_docs"]).parameters(parameters).long();
+        let Some(answer) = self.read(request).await?.found() else { return Ok(None) };
         let rows = answer.json::<Listing<IdRow>>()?.rows;
         let fresh = rows.into_iter().filter(|row| Some(row.id.as_str()) != after).take(limit);
         Ok(Some(fresh.filter_map(|row| row.doc).collect()))
@@ -111,12 +157,9 @@ impl Couch {
             Some(name) => vec![database.as_str(), "_design", name],
             None => vec![database.as_str(), id.as_str()],
         };
-        let request = self
-            .request(Method::GET, &path, &[("attachments", "true".to_owned())])
-            .header("Accept", "application/json")
-            .timeout(LONG_TIME_OUT);
+        let request = Request::get(&path).parameters([("attachments", "true".to_owned())]).long();
         // deleted meanwhile: as it was a moment ago
-        let Some(answer) = sent(request).await?.found() else { return Ok(document) };
+        let Some(answer) = self.read(request).await?.found() else { return Ok(document) };
         let mut whole = answer.json::<Document>()?;
         let attachments = whole.get(ATTACHMENTS).and_then(Document::from_raw).unwrap_or_default();
         let inline: Document = attachments
@@ -132,7 +175,7 @@ impl Couch {
     }
 
     async fn create_database(&self, database: &DbName) -> Result<()> {
-        let answer = answered(self.request(Method::PUT, &[database.as_str()], &[])).await?;
+        let answer = self.send(Request::new(Method::PUT, &[database.as_str()])).await?;
         // 412: it is there already
         if answer.status == StatusCode::PRECONDITION_FAILED { Ok(()) } else { answer.accepted().map(drop) }
     }
@@ -140,8 +183,8 @@ impl Couch {
     async fn add_missing_design_documents(&self, database: &DbName) -> Result<()> {
         for design in self.design_documents.iter().filter(|design| (design.holds)(database)) {
             let path = [database.as_str(), "_design", design.name];
-            if sent(self.request(Method::GET, &path, &[])).await?.found().is_none() {
-                let answer = answered(self.request(Method::PUT, &path, &[]).body(design.json)).await?;
+            if self.read(Request::get(&path)).await?.found().is_none() {
+                let answer = self.send(Request::new(Method::PUT, &path).body(design.json)).await?;
                 // 409: somebody else was faster, and theirs stays
                 if answer.status != StatusCode::CONFLICT {
                     answer.accepted()?;
@@ -155,15 +198,14 @@ impl Couch {
 #[async_trait]
 impl Store for Couch {
     async fn get(&self, database: &DbName, id: &DocId) -> Result<Option<Document>> {
-        let answer = sent(self.request(Method::GET, &[database.as_str(), id.as_str()], &[])).await?;
+        let answer = self.read(Request::get(&[database.as_str(), id.as_str()])).await?;
         answer.found().map(|answer| answer.json()).transpose()
     }
 
     async fn put(&self, database: &DbName, document: &Document) -> Result<Revision> {
         let id = document.id().and_then(|id| id.parse::<DocId>().ok());
         let id = id.ok_or_else(|| Error::Refused("a document without an id of its own".to_owned()))?;
-        let path = [database.as_str(), id.as_str()];
-        self.write(self.request(Method::PUT, &path, &[]).body(document.to_json())).await
+        self.write(&[database.as_str(), id.as_str()], document).await
     }
 
     async fn query(&self, database: &DbName, view: &View, query: &Query) -> Result<Vec<Row>> {
@@ -180,7 +222,7 @@ impl Store for Couch {
     }
 
     async fn attachment(&self, database: &DbName, id: &DocId, name: &str) -> Result<Option<Bytes>> {
-        let answer = sent(self.request(Method::GET, &[database.as_str(), id.as_str(), name], &[])).await?;
+        let answer = self.read(Request::get(&[database.as_str(), id.as_str(), name]).any()).await?;
         Ok(answer.found().map(|answer| answer.body))
     }
 
@@ -196,8 +238,8 @@ impl Store for Couch {
     async fn load(&self, database: &DbName, documents: Vec<Document>) -> Result<()> {
         let documents: Vec<Document> = documents.into_iter().map(with_some_revision).collect();
         let body = json::encode(&Replicated { new_edits: false, docs: &documents });
-        let request = self.request(Method::POST, &[database.as_str(), "_bulk_docs"], &[]).body(body);
-        let answer = answered(request.timeout(LONG_TIME_OUT)).await?.accepted()?;
+        let request = Request::new(Method::POST, &[database.as_str(), "_bulk_docs"]).body(body).long();
+        let answer = self.send(request).await?.accepted()?;
         // only what was not written is told of
         let refused: Vec<serde_json::Value> = answer.json().unwrap_or_default();
         match refused.iter().find(|document| document.get("error").is_some()) {
@@ -221,10 +263,10 @@ impl Store for Couch {
 
     async fn design_documents(&self, database: &DbName) -> Result<Option<Vec<Document>>> {
         // the character after the slash is a zero
-        let range = [("startkey", json::encode(DESIGN)), ("endkey", json::encode("_design0"))];
-        let parameters = [range.as_slice(), &[("include_docs", "true".to_owned())]].concat();
-        let request = self.request(Method::GET, &[database.as_str(), "_all_docs"], &parameters);
-        let Some(answer) = sent(request).await?.found() else { return Ok(None) };
+        let (first, last) = (json::encode(DESIGN), json::encode("_design0"));
+        let parameters = [("startkey", first), ("endkey", last), ("include_docs", "true".to_owned())];
+        let request = Request::get(&[database.as_str(), "_all_docs"]).parameters(parameters);
+        let Some(answer) = self.read(request).await?.found() else { return Ok(None) };
         let rows = answer.json::<Listing<IdRow>>()?.rows;
         Ok(Some(rows.into_iter().filter_map(|row| row.doc).collect()))
     }
@@ -232,13 +274,11 @@ impl Store for Couch {
     async fn put_design(&self, database: &DbName, document: &Document) -> Result<Revision> {
         let id = document.id().unwrap_or_default();
         let name = id.strip_prefix(DESIGN).ok_or_else(|| Error::Refused(format!("{id:?} is no design document")))?;
-        let path = [database.as_str(), "_design", name];
-        self.write(self.request(Method::PUT, &path, &[]).body(document.to_json())).await
+        self.write(&[database.as_str(), "_design", name], document).await
     }
 
     async fn databases(&self) -> Result<Vec<DbName>> {
-        let names: Vec<String> =
-            sent(self.request(Method::GET, &["_all_dbs"], &[]).timeout(LONG_TIME_OUT)).await?.json()?;
+        let names: Vec<String> = self.read(Request::get(&["_all_dbs"]).long()).await?.json()?;
         // CouchDB's own names are no names of databases here
         Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
     }
@@ -254,40 +294,22 @@ impl Store for Couch {
             cluster_nodes: Vec<String>,
         }
 
-        // sent by itself, since the time is told in a header
-        let unreachable = |error: reqwest::Error| Error::Unreachable(error.without_url().to_string());
-        let response = self.request(Method::GET, &[], &[]).send().await.map_err(unreachable)?;
-        let date = response.headers().get(DATE).and_then(|date| date.to_str().ok()).map(str::to_owned);
-        let (status, body) = (response.status(), response.bytes().await.map_err(unreachable)?);
-        let greeting: Greeting = Answer { status, body }.accepted()?.json()?;
+        let answer = self.read(Request::get(&[])).await?;
+        let greeting: Greeting = answer.json()?;
         // only an administrator is told, and not every server knows
-        let membership = sent(self.request(Method::GET, &["_membership"], &[])).await.ok();
+        let membership = self.read(Request::get(&["_membership"])).await.ok();
         let membership = membership.and_then(|answer| answer.found()?.json::<Membership>().ok());
-        let date = date.and_then(|date| rfc2822::DateTimeParser::new().parse_timestamp(&date).ok());
+        let date = answer.date.as_ref().and_then(|date| date.to_str().ok());
+        let date = date.and_then(|date| rfc2822::DateTimeParser::new().parse_timestamp(date).ok());
         Ok(Server::Couch {
             version: greeting.version,
-            nodes: membership.map(|told| Nodes { cluster: told.cluster_nodes, connected: told.all_nodes }),
+            nodes: membership.map(|told| super::Nodes { cluster: told.cluster_nodes, connected: told.all_nodes }),
             time: date.map(SystemTime::from),
         })
     }
 }
 
 impl Couch {
-    /// Sends a request that writes a document.
-    async fn write(&self, request: RequestBuilder) -> Result<Revision> {
-        #[derive(Deserialize)]
-        struct Written {
-            rev: String,
-        }
-
-        let answer = answered(request).await?;
-        if answer.status == StatusCode::CONFLICT {
-            return Err(Error::Conflict);
-        }
-        let written: Written = answer.accepted()?.json()?;
-        written.rev.parse().map_err(|error| Error::Corrupt(format!("{error}")))
-    }
-
     async fn view(&self, database: &DbName, view: &View, query: &Query, limit: Option<usize>) -> Result<Vec<Row>> {
         let mut parameters = Vec::new();
         match &query.select {
@@ -306,7 +328,7 @@ impl Couch {
             parameters.push(("include_docs", "true".to_owned()));
         }
         let path = [database.as_str(), "_design", view.design, "_view", view.name];
-        let answer = sent(self.request(Method::GET, &path, &parameters)).await?;
+        let answer = self.read(Request::get(&path).parameters(parameters)).await?;
         let missing = || Error::MissingView { database: database.clone(), design: view.design, view: view.name };
         let rows = answer.found().ok_or_else(missing)?.json::<Listing<ViewRow>>()?.rows;
         // rows whose key is no text are none of ours
@@ -354,33 +376,130 @@ fn with_some_revision(mut document: Document) -> Document {
     document
 }
 
-/// A whole answer of the server.
-struct Answer {
-    status: StatusCode,
-    body: Bytes,
+/// The node of a URL.
+fn node(url: &str, time_out: Duration) -> std::result::Result<Node, NotACouchUrl> {
+    let url = Url::parse(url).map_err(|error| NotACouchUrl(error.to_string()))?;
+    let host = url.host_str().ok_or_else(|| NotACouchUrl("it names no host".to_owned()))?;
+    if !matches!(url.path(), "" | "/") {
+        return Err(NotACouchUrl("it has a path".to_owned()));
+    }
+    let name = match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    };
+    let plain = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let user = Some(plain(url.username())).filter(|user| !user.is_empty());
+    let password = url.password().map(plain);
+    let server = format!("{}://{name}", url.scheme());
+    let client = Client::new_with_timeout(&server, user.as_deref(), password.as_deref(), Some(time_out.as_secs()));
+    Ok(Node::new(client.map_err(|error| NotACouchUrl(error.to_string()))?, name))
 }
 
-/// Sends a request whose answer is a success or "not found".
-async fn sent(request: RequestBuilder) -> Result<Answer> {
-    let answer = answered(request).await?;
-    if answer.status == StatusCode::NOT_FOUND { Ok(answer) } else { answer.accepted() }
+/// The revision by which a store has what was to be written, if that is what it has.
+fn written_as(found: &Document, wanted: &Document) -> Option<Revision> {
+    let revision = found.revision()?;
+    let is_next = revision.number() == wanted.revision().map_or(0, |replaced| replaced.number()) + 1;
+    let content = |document: &Document| {
+        let mut document = document.clone();
+        document.remove("_rev");
+        json::tree(&document.to_raw()).map(|tree| json::canonical(&tree)).ok()
+    };
+    (is_next && content(found) == content(wanted)).then_some(revision)
+}
+
+/// A request that can be sent to any node.
+struct Request {
+    method: Method,
+    path: String,
+    parameters: HashMap<String, String>,
+    body: Option<Bytes>,
+    accept: HeaderValue,
+    time_out: Option<Duration>,
+}
+
+impl Request {
+    /// A request to a path of these segments, which wants JSON.
+    fn new(method: Method, path: &[&str]) -> Self {
+        let path = path.iter().map(|segment| format!("/{}", utf8_percent_encode(segment, SEGMENT))).collect();
+        let accept = HeaderValue::from_static("application/json");
+        Self { method, path, parameters: HashMap::new(), body: None, accept, time_out: None }
+    }
+
+    fn get(path: &[&str]) -> Self {
+        Self::new(Method::GET, path)
+    }
+
+    fn parameters(mut self, parameters: impl IntoIterator<Item = (&'static str, String)>) -> Self {
+        self.parameters.extend(parameters.into_iter().map(|(name, value)| (name.to_owned(), value)));
+        self
+    }
+
+    fn body(mut self, body: impl Into<Bytes>) -> Self {
+        self.body = Some(body.into());
+        self
+    }
+
+    /// Whatever comes is wanted.
+    fn any(mut self) -> Self {
+        self.accept = HeaderValue::from_static("*/*");
+        self
+    }
+
+    /// It may take long.
+    fn long(mut self) -> Self {
+        self.time_out = Some(LONG_TIME_OUT);
+        self
+    }
+
+    /// The request as one client sends it.
+    fn to(&self, client: &Client) -> RequestBuilder {
+        let parameters = Some(&self.parameters).filter(|parameters| !parameters.is_empty());
+        let mut request = client.req(self.method.clone(), &self.path, parameters).header(ACCEPT, self.accept.clone());
+        if let Some(body) = &self.body {
+            request = request.body(body.clone());
+        }
+        match self.time_out {
+            Some(time_out) => request.timeout(time_out),
+            None => request,
+        }
+    }
+}
+
+/// A whole answer of a node.
+struct Answer {
+    status: StatusCode,
+    date: Option<HeaderValue>,
+    body: Bytes,
+    /// Whether another node was asked before, and may have done it without saying so.
+    may_have_happened: bool,
+}
+
+/// No answer.
+struct Failure {
+    error: Error,
+    /// Whether the request was sent, so that it may have been done.
+    may_have_happened: bool,
+}
+
+impl From<reqwest::Error> for Failure {
+    fn from(error: reqwest::Error) -> Self {
+        let may_have_happened = !error.is_connect();
+        // without its URL, which holds the database's name and may hold credentials
+        let error = error.without_url();
+        let error = match std::error::Error::source(&error) {
+            _ if error.is_timeout() => Error::TimedOut(error.to_string()),
+            Some(cause) => Error::Unreachable(format!("{error}: {cause}")),
+            None => Error::Unreachable(error.to_string()),
+        };
+        Self { error, may_have_happened }
+    }
 }
 
 /// Sends a request and reads the whole answer, whatever its status.
-async fn answered(request: RequestBuilder) -> Result<Answer> {
-    let failed = |error: reqwest::Error| {
-        // without its URL, which holds the database's name and may hold credentials
-        let error = error.without_url();
-        if error.is_timeout() {
-            return Error::TimedOut(error.to_string());
-        }
-        let cause = std::error::Error::source(&error).map(ToString::to_string);
-        Error::Unreachable(cause.map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}")))
-    };
-    let response = request.send().await.map_err(failed)?;
-    let status = response.status();
-    let body = response.bytes().await.map_err(failed)?;
-    Ok(Answer { status, body })
+async fn answered(request: RequestBuilder) -> std::result::Result<Answer, Failure> {
+    let response = request.send().await?;
+    let (status, date) = (response.status(), response.headers().get(DATE).cloned());
+    Ok(Answer { status, date, body: response.bytes().await?, may_have_happened: false })
 }
 
 impl Answer {
