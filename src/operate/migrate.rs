@@ -16,9 +16,9 @@ use indicatif::ProgressBar;
 use serde::Serialize;
 
 use crate::document::{DbName, DocId, Document, hex, json};
-use crate::dump::{Attachments, Error, documents};
+use crate::dump::{Error, documents};
 use crate::kazoo::account::{ACCOUNTS, AccountId};
-use crate::store::{self, Server, Store};
+use crate::store::{self, Attachments, Server, Store};
 
 use super::{accounts, counted, system_database, views, write_lines};
 
