@@ -47,7 +47,7 @@ pub enum ViewsCommand {
     /// Tell which design documents are there, whose they are, and whether they give the rows that are needed; exit
     /// status 1 if not. Writes nothing
     Check(ScopeArguments),
-    /// Add the design documents that are missing
+    /// Add the design documents that are missing. CouchDB makes a view's rows when it is first read, as `check` does
     Install(InstallArguments),
 }
 

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
 use crate::document::{DbName, Document, Revision, json};
-use crate::store::{self, Store};
+use crate::store::{self, Attachments, Store};
 
 /// How many documents are read or written at a time.
 const BATCH: usize = 200;
@@ -200,16 +200,8 @@ pub async fn export(store: &dyn Store, database: &DbName, output: &mut dyn Write
     Ok(())
 }
 
-/// How a database's documents are read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Attachments {
-    /// With their attachments, as [`Store::dump`] gives them.
-    Inline,
-    /// With their attachments' names alone, and with `_conflicts`, as [`Store::documents`] gives them.
-    Named,
-}
-
-/// All documents of a database, in the order of their ids, read in batches.
+/// All documents of a database, in the order of their ids, read in batches: as [`Store::dump`] gives them, or as
+/// [`Store::documents`] does.
 ///
 /// Errors: the database is not there, or the store fails.
 pub fn documents<'a>(

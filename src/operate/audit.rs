@@ -10,10 +10,10 @@ use indicatif::ProgressBar;
 use serde::Serialize;
 
 use crate::document::{DbName, DocId, Document, Revision};
-use crate::dump::{Attachments, Error, documents};
+use crate::dump::{Error, documents};
 use crate::kazoo::account::AccountId;
 use crate::kazoo::{group, views};
-use crate::store::{self, Store, View};
+use crate::store::{self, Attachments, Store, View};
 use crate::world::World;
 
 use super::{PARALLEL, account_of, counted, databases, write_lines};

@@ -11,11 +11,11 @@ use serde::Serialize;
 
 use crate::api::Authenticator;
 use crate::document::{DocId, Document};
-use crate::dump::{Attachments, documents};
+use crate::dump::documents;
 use crate::kazoo::account::AccountId;
 use crate::kazoo::token::{Claims, IdentityKey, SigningKey};
 use crate::metrics::Metrics;
-use crate::store::{Server, SharedStore, Store};
+use crate::store::{Attachments, Server, SharedStore, Store};
 use crate::world::World;
 
 use super::{counted, views};

@@ -16,9 +16,9 @@ use indicatif::ProgressBar;
 use serde::Serialize;
 
 use crate::document::{DbName, DocId, Document, hex, json};
-use crate::dump::{Attachments, Error, documents};
+use crate::dump::{Error, documents};
 use crate::kazoo::account::{ACCOUNTS, AccountId};
-use crate::store::{self, Store};
+use crate::store::{self, Attachments, Server, Store};
 
 use super::{accounts, counted, system_database, views, write_lines};
 
@@ -100,9 +100,10 @@ pub async fn migrate(
     if parts.is_empty() {
         return Err(store::Error::Refused("there is no database to carry".to_owned()).into());
     }
+    let is_native = to.server().await? == Server::Embedded;
     progress.set_length(parts.len() as u64);
     let carried = stream::iter(parts).map(|part| async move {
-        let carried = carry(from, to, &part).await.unwrap_or_else(|error| Carried {
+        let carried = carry(from, to, is_native, &part).await.unwrap_or_else(|error| Carried {
             database: part.database().clone(),
             written: 0,
             from: None,
@@ -138,7 +139,7 @@ async fn databases(store: &dyn Store) -> Result<BTreeSet<DbName>, Error> {
     Ok(databases)
 }
 
-async fn carry(from: &dyn Store, to: &dyn Store, part: &Part) -> Result<Carried, Error> {
+async fn carry(from: &dyn Store, to: &dyn Store, is_native: bool, part: &Part) -> Result<Carried, Error> {
     let database = part.database();
     // a database that is not there is not made in the other store
     if from.documents(database, None, 1).await?.is_none() {
@@ -146,7 +147,9 @@ async fn carry(from: &dyn Store, to: &dyn Store, part: &Part) -> Result<Carried,
     }
     to.create(database).await?;
     let written = write_missing(from, to, part).await?;
-    views::install_in(to, database).await?;
+    if !is_native {
+        views::install_in(to, database).await?;
+    }
     let (from, to) = (content(from, part).await?, content(to, part).await?);
     Ok(Carried { database: database.clone(), written, from: Some(from), to: Some(to), error: None })
 }

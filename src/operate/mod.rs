@@ -7,6 +7,7 @@
 pub mod audit;
 pub mod doctor;
 pub mod migrate;
+mod rows;
 pub mod views;
 
 use std::fmt;
@@ -15,9 +16,9 @@ use futures::{TryStreamExt, pin_mut};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::document::{DbName, Document};
-use crate::dump::{Attachments, Error, documents};
+use crate::dump::{Error, documents};
 use crate::kazoo::account::{ACCOUNTS, Account, AccountId};
-use crate::store::Store;
+use crate::store::{Attachments, Store};
 
 /// How many databases are worked on at a time.
 const PARALLEL: usize = 16;

@@ -1,39 +1,23 @@
 //! `views check` and `views install`: whether each database has the design documents that the service reads, whose
-//! they are, and whether their views give the rows that the native twins of [`crate::kazoo::views`] give.
-//!
-//! Rows are compared by sums of their digests, in as many sums as [`BUCKETS`] says: what is held in memory does not
-//! grow with a database. Only where a sum differs, the documents of its bucket are looked at one by one.
+//! they are, and whether their views give the rows that are needed (`rows.rs`).
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-use aws_lc_rs::digest::{SHA256, digest};
-use futures::pin_mut;
-use futures::stream::{self, StreamExt, TryStreamExt};
+use futures::stream::{self, StreamExt};
 use indicatif::ProgressBar;
 use serde::Serialize;
-use serde_json::Value;
-use serde_json::value::RawValue;
 
 use crate::document::{DbName, Document, json};
-use crate::dump::{Attachments, Error, documents};
+use crate::dump::Error;
 use crate::kazoo::account::AccountId;
 use crate::kazoo::views::{ALL, DESIGN_DOCUMENTS};
-use crate::store::{self, DESIGN, DesignDocument, Query, Select, Server, Store, View, rows};
+use crate::store::{self, DESIGN, DesignDocument, Server, Store};
 
+use super::rows::compare;
 use super::{PARALLEL, counted, databases, write_lines, write_table};
 
-/// How many rows are read at a time.
-const BATCH: usize = 1_000;
-
-/// How many sums of rows are kept for a view, by their documents' ids.
-const BUCKETS: usize = 1_024;
-
-/// How many buckets whose sums differ are looked at.
-const SUSPECTS: usize = 8;
-
-/// How many documents whose rows differ are named.
-const EXAMPLES: usize = 5;
+pub use super::rows::{Rows, ViewRows};
 
 /// Whose design document one is that the service needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -72,20 +56,6 @@ impl Owner {
     }
 }
 
-/// What a view gives.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Rows {
-    /// The rows that are needed.
-    Same,
-    /// Other rows, for these documents and perhaps for more.
-    Different(Vec<String>),
-    /// Nothing: there is no such view.
-    Missing,
-    /// Nothing: the store said why.
-    Failed(String),
-}
-
 /// A design document that the service needs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Design {
@@ -93,15 +63,6 @@ pub struct Design {
     pub name: &'static str,
     /// Whose it is.
     pub owner: Owner,
-}
-
-/// A view that the service reads.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ViewRows {
-    /// Its design document and its name.
-    pub view: String,
-    /// What it gives.
-    pub rows: Rows,
 }
 
 /// What was found in a database.
@@ -172,10 +133,9 @@ pub async fn install(
     run(store, only, Work::Install { replace }, progress).await
 }
 
-/// Adds the design documents that a database lacks, where the store needs them.
+/// Adds the design documents that a database of a CouchDB lacks.
 pub(super) async fn install_in(store: &dyn Store, database: &DbName) -> Result<(), Error> {
-    let is_native = store.server().await? == Server::Embedded;
-    look_at(store, database, is_native, Work::Install { replace: &[] }).await.map(drop)
+    look_at(store, database, false, Work::Install { replace: &[] }).await.map(drop)
 }
 
 async fn run(
@@ -290,124 +250,6 @@ fn content(ours: &DesignDocument) -> Result<Document, Error> {
     Document::parse(ours.json).map_err(|error| store::Error::Corrupt(error.to_string()).into())
 }
 
-/// Holds the rows of a database's views against those of their twins.
-async fn compare(store: &dyn Store, database: &DbName) -> Result<Vec<ViewRows>, Error> {
-    let views: Vec<&View> = ALL.iter().filter(|view| (view.holds)(database)).collect();
-    let mut ledgers: Vec<Ledger> = views.iter().map(|_| Ledger::new(&[])).collect();
-    add_native(store, database, &views, &mut ledgers).await?;
-    let mut compared = Vec::new();
-    for (view, mut ledger) in views.into_iter().zip(ledgers) {
-        let rows = match subtract_rows(store, database, view, &mut ledger).await {
-            Ok(()) if ledger.is_even() => Rows::Same,
-            Ok(()) => examine(store, database, view, &ledger.uneven()).await?,
-            Err(store::Error::MissingView { .. }) => Rows::Missing,
-            Err(error @ (store::Error::Refused(_) | store::Error::TimedOut(_))) => Rows::Failed(error.to_string()),
-            Err(error) => return Err(error.into()),
-        };
-        compared.push(ViewRows { view: format!("{}/{}", view.design, view.name), rows });
-    }
-    Ok(compared)
-}
-
-/// Compares a view's rows once more: Kazoo may have written between the documents' reading and the rows'.
-async fn examine(store: &dyn Store, database: &DbName, view: &View, suspects: &[usize]) -> Result<Rows, Error> {
-    let mut ledgers = [Ledger::new(suspects)];
-    add_native(store, database, &[view], &mut ledgers).await?;
-    let [mut ledger] = ledgers;
-    subtract_rows(store, database, view, &mut ledger).await?;
-    Ok(if ledger.is_even() { Rows::Same } else { Rows::Different(ledger.examples()) })
-}
-
-async fn add_native(
-    store: &dyn Store,
-    database: &DbName,
-    views: &[&View],
-    ledgers: &mut [Ledger],
-) -> Result<(), Error> {
-    let documents = documents(store, database, Attachments::Named);
-    pin_mut!(documents);
-    while let Some(document) = documents.try_next().await? {
-        let Some(id) = document.id().filter(|id| !id.starts_with('_')) else { continue };
-        for (view, ledger) in views.iter().zip(ledgers.iter_mut()) {
-            (view.map)(&document, &mut |key, value| ledger.count(&id, row_digest(key, value), u128::wrapping_add));
-        }
-    }
-    Ok(())
-}
-
-async fn subtract_rows(
-    store: &dyn Store,
-    database: &DbName,
-    view: &View,
-    ledger: &mut Ledger,
-) -> Result<(), store::Error> {
-    // from the first text on: Kazoo's own views also have rows without a key, which nobody looks up
-    let query = Query { select: Select::From(Some(String::new())), limit: BATCH, documents: false };
-    let rows = rows(store, database, view, query);
-    pin_mut!(rows);
-    while let Some(row) = rows.try_next().await? {
-        ledger.count(&row.id, row_digest(&row.key, &row.value), u128::wrapping_sub);
-    }
-    Ok(())
-}
-
-/// A row's digest: the same for rows of the same value, in whatever order `features` names what is enabled.
-fn row_digest(key: &str, value: &RawValue) -> u128 {
-    let value = match json::tree(value) {
-        Ok(mut value) => {
-            if let Some(Value::Array(features)) = value.get_mut("features") {
-                features.sort_by_key(json::canonical);
-            }
-            json::canonical(&value)
-        }
-        Err(_) => value.get().to_owned(),
-    };
-    start_of_digest(&format!("{} {value}", json::encode(key)))
-}
-
-fn start_of_digest(text: &str) -> u128 {
-    digest(&SHA256, text.as_bytes()).as_ref().iter().take(16).fold(0, |sum, byte| sum << 8 | u128::from(*byte))
-}
-
-/// The sums of rows' digests, one side added and the other taken away: all are zero where both have the same rows.
-struct Ledger {
-    sums: Vec<u128>,
-    suspects: Vec<usize>,
-    /// Of the suspects' documents, each by itself.
-    exact: BTreeMap<String, u128>,
-}
-
-impl Ledger {
-    fn new(suspects: &[usize]) -> Self {
-        Self { sums: vec![0; BUCKETS], suspects: suspects.to_vec(), exact: BTreeMap::new() }
-    }
-
-    fn count(&mut self, id: &str, digest: u128, add: fn(u128, u128) -> u128) {
-        let bucket = (start_of_digest(id) % BUCKETS as u128) as usize;
-        self.sums[bucket] = add(self.sums[bucket], digest);
-        if self.suspects.contains(&bucket) {
-            let sum = self.exact.entry(id.to_owned()).or_default();
-            *sum = add(*sum, digest);
-            if *sum == 0 {
-                self.exact.remove(id);
-            }
-        }
-    }
-
-    fn is_even(&self) -> bool {
-        self.sums.iter().all(|sum| *sum == 0)
-    }
-
-    fn uneven(&self) -> Vec<usize> {
-        let uneven = self.sums.iter().enumerate().filter(|(_, sum)| **sum != 0);
-        uneven.map(|(bucket, _)| bucket).take(SUSPECTS).collect()
-    }
-
-    fn examples(self) -> Vec<String> {
-        self.exact.into_keys().take(EXAMPLES).collect()
-    }
-}
-
 impl Report {
     /// Whether the service can do with what is in every database.
     pub fn is_well(&self) -> bool {
@@ -489,7 +331,9 @@ impl fmt::Display for Report {
             writeln!(f)?;
             write_table(f, &views)?;
         }
-        if self.databases.iter().flat_map(|found| &found.designs).any(|design| design.owner == Owner::Native) {
+        let is_there =
+            |owner| self.databases.iter().flat_map(|found| &found.designs).any(|design| design.owner == owner);
+        if is_there(Owner::Native) {
             writeln!(f, "\nThe store is embedded: its views are native, and need no design documents.")?;
         }
         let problems = self.problems();
@@ -497,8 +341,11 @@ impl fmt::Display for Report {
             writeln!(f)?;
             write_lines(f, &problems)?;
         }
-        if self.databases.iter().flat_map(|found| &found.designs).any(|design| design.owner == Owner::Missing) {
+        if is_there(Owner::Missing) {
             writeln!(f, "\n`crossbar-groups views install` adds what is missing.")?;
+        }
+        if is_there(Owner::Other) {
+            writeln!(f, "\n`views install --replace NAME` puts ours in the place of a design document.")?;
         }
         Ok(())
     }

@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 
 use crate::document::{DbName, DocId, Document, Revision, json};
 
-use super::{ATTACHMENTS, DESIGN, Error, Query, Result, Row, Select, Server, Store, View};
+use super::{ATTACHMENTS, Attachments, DESIGN, Error, Query, Result, Row, Select, Server, Store, View};
 
 /// Where a row stands in [`ROWS`].
 type RowPlace = (&'static str, &'static str, &'static [u8], &'static str);
@@ -53,15 +53,6 @@ struct Inner {
     file: Database,
     views: &'static [View],
     collator: CollatorBorrowed<'static>,
-}
-
-/// How a document shows its attachments.
-#[derive(Clone, Copy)]
-enum Attachments {
-    /// By their stubs.
-    Named,
-    /// With their bytes, as dumps have them.
-    Inline,
 }
 
 impl Embedded {

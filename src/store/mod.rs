@@ -80,6 +80,15 @@ pub struct Query {
     pub documents: bool,
 }
 
+/// How documents show their attachments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attachments {
+    /// By name, as CouchDB's stubs.
+    Named,
+    /// With their bytes, as dumps have them.
+    Inline,
+}
+
 /// What a store is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Server {
