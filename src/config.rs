@@ -1,16 +1,21 @@
 //! The command line: every flag, its environment variable and its default, in one place.
 
+use std::ffi::OsStr;
+use std::fmt::Display;
+use std::marker::PhantomData;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::builder::PossibleValuesParser;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
+use clap::error::ErrorKind;
+use clap::{Arg, Args, Parser, Subcommand, ValueEnum};
 
 use crate::document::DbName;
 use crate::kazoo::account::AccountId;
 use crate::kazoo::views::DESIGN_DOCUMENTS;
+use crate::notices::Broker;
 
 /// Kazoo 4.3's crossbar for groups: the same REST API, on a CouchDB or on an embedded store.
 #[derive(Debug, Parser)]
@@ -144,6 +149,10 @@ pub struct ServeArguments {
     #[arg(long, env = "CROSSBAR_AUTH_CACHE", default_value = "3", value_parser = seconds, value_name = "SECONDS")]
     pub auth_cache: Duration,
 
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub notices: NoticeArguments,
+
     /// The address at which /healthz, /readyz and /metrics are (default: that of --listen)
     #[arg(long, env = "CROSSBAR_ADMIN_LISTEN", value_name = "ADDRESS:PORT")]
     pub admin_listen: Option<SocketAddr>,
@@ -155,6 +164,18 @@ pub struct ServeArguments {
     /// How many threads serve requests (default: one for each processor)
     #[arg(long, env = "CROSSBAR_WORKERS", value_parser = clap::value_parser!(u16).range(1..), value_name = "NUMBER")]
     pub workers: Option<u16>,
+}
+
+/// `serve --amqp`
+#[derive(Debug, Clone, Args)]
+pub struct NoticeArguments {
+    /// Tell Kazoo's nodes of each document written, over this broker: amqp://user:password@host:port/vhost
+    #[arg(long, env = "CROSSBAR_AMQP", value_name = "URL", value_parser = Secret::<Broker>::new(), hide_env_values = true)]
+    pub amqp: Option<Broker>,
+
+    /// How many change notices may wait for a broker that is away; further ones are dropped
+    #[arg(long, env = "CROSSBAR_AMQP_QUEUE", default_value = "10000", value_parser = at_least_one(), value_name = "NUMBER")]
+    pub amqp_queue: usize,
 }
 
 /// `import`
@@ -280,4 +301,32 @@ fn design_document() -> PossibleValuesParser {
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "give a number of seconds".to_owned())?;
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+fn at_least_one() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..)
+}
+
+/// Parses a value that may hold a password, which clap would repeat where it does not parse.
+#[derive(Clone)]
+struct Secret<T>(PhantomData<T>);
+
+impl<T> Secret<T> {
+    fn new() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<T> TypedValueParser for Secret<T>
+where
+    T: FromStr<Err: Display> + Clone + Send + Sync + 'static,
+{
+    type Value = T;
+
+    fn parse_ref(&self, _: &clap::Command, argument: Option<&Arg>, value: &OsStr) -> Result<T, clap::Error> {
+        let argument = argument.map(Arg::to_string).unwrap_or_default();
+        value.to_string_lossy().parse().map_err(|error: T::Err| {
+            clap::Error::raw(ErrorKind::ValueValidation, format!("invalid value for '{argument}': {error}\n"))
+        })
+    }
 }

@@ -8,13 +8,15 @@
 //!
 //! All three speak of a [`document`]: its fields in order, each with the JSON it came with. [`dump`] carries whole
 //! databases in and out of a store, [`demo`] fills one with made-up accounts, [`world`] is the time and new ids,
-//! [`metrics`] what is counted, [`logging`] the log, [`config`] the command line. [`operate`] is what operators do
-//! beside a running service. [`Application`] puts them together.
+//! [`metrics`] what is counted, [`logging`] the log, [`config`] the command line. [`notices`] tells Kazoo's nodes of what
+//! is written, [`background`] is the work that goes on beside requests. [`operate`] is what operators do beside a running
+//! service. [`Application`] puts them together.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
 pub mod api;
+pub mod background;
 pub mod config;
 pub mod demo;
 pub mod document;
@@ -22,6 +24,7 @@ pub mod dump;
 pub mod kazoo;
 pub mod logging;
 pub mod metrics;
+pub mod notices;
 pub mod operate;
 pub mod store;
 pub mod world;
@@ -39,6 +42,7 @@ use md5::{Digest, Md5};
 
 use api::admin::{self, Admin};
 use api::{Api, Authenticator, Limiter};
+use background::Background;
 use config::{ServeArguments, StoreLocation};
 use kazoo::views;
 use metrics::Metrics;
@@ -74,6 +78,7 @@ pub struct Application {
     address: SocketAddr,
     admin_address: SocketAddr,
     admin: Admin,
+    background: Background,
 }
 
 impl Application {
@@ -85,6 +90,8 @@ impl Application {
         let metrics = Metrics::new((world.now)());
         let store: SharedStore = Arc::new(Measured::new(store, metrics.clone()));
         let admin = Admin::new(Arc::clone(&store), metrics.clone());
+        let background = Background::default();
+        let store = notices::over(store, &arguments.notices, address, world, metrics.clone(), &background);
         let api = web::Data::new(Api {
             authenticator: Authenticator::new(Arc::clone(&store), metrics.clone(), arguments.auth_cache),
             limiter: Limiter::new(arguments.rate_limit, arguments.trusted_proxy.iter().copied()),
@@ -114,7 +121,7 @@ impl Application {
             let admin = HttpServer::new(move || App::new().app_data(told.clone()).configure(admin::routes));
             servers.push(admin.workers(1).disable_signals().shutdown_timeout(GRACE_S).listen(listener)?.run());
         }
-        Ok(Self { servers, address, admin_address, admin })
+        Ok(Self { servers, address, admin_address, admin, background })
     }
 
     /// The address that it listens on.
@@ -128,7 +135,7 @@ impl Application {
     }
 
     /// Answers requests until `stop` is there; then takes no new connection, and ends when the requests under way are
-    /// answered.
+    /// answered and the work in the background is done.
     pub async fn run_until(self, stop: impl Future<Output = ()>) -> io::Result<()> {
         let handles: Vec<ServerHandle> = self.servers.iter().map(Server::handle).collect();
         let stopping = async {
@@ -141,10 +148,12 @@ impl Application {
             // the servers themselves say when they are done
             std::future::pending::<()>().await;
         };
-        tokio::select! {
+        let ended = tokio::select! {
             ended = try_join_all(self.servers) => ended.map(drop),
             () = stopping => Ok(()),
-        }
+        };
+        self.background.stop().await;
+        ended
     }
 }
 

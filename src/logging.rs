@@ -4,6 +4,7 @@ use std::io::Write;
 use std::time::SystemTime;
 
 use env_logger::{Builder, Env};
+use log::LevelFilter;
 use log::kv::{self, Key, Value, VisitSource};
 use serde_json::Map;
 
@@ -13,9 +14,16 @@ use crate::kazoo::time;
 /// What is logged unless `RUST_LOG` says otherwise.
 const DEFAULT_FILTER: &str = "info,actix_server=warn";
 
+/// Whose records are never logged. lapin's hold what it sends to the broker, the password too, and its thread's spans
+/// say nothing; what becomes of its connections is logged by who uses them.
+const SILENT: [&str; 3] = ["lapin", "lapin::io_loop", "tracing::span"];
+
 /// Sets up the log of the process.
 pub fn start(format: LogFormat) {
     let mut builder = Builder::from_env(Env::default().default_filter_or(DEFAULT_FILTER));
+    for module in SILENT {
+        builder.filter_module(module, LevelFilter::Off);
+    }
     if format == LogFormat::Json {
         builder.format(|out, record| {
             let mut line = Map::new();

@@ -4,7 +4,7 @@
 use std::time::{Duration, SystemTime};
 
 use prometheus::{
-    Encoder, Gauge, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
+    Encoder, Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 use crate::kazoo::time;
@@ -21,6 +21,9 @@ pub struct Metrics {
     store_calls: IntCounterVec,
     store_seconds: HistogramVec,
     cache_lookups: IntCounterVec,
+    notices_queued: IntCounter,
+    notices_sent: IntCounter,
+    notices_dropped: IntCounter,
 }
 
 impl Metrics {
@@ -58,6 +61,12 @@ impl Metrics {
                 ),
                 &["of", "outcome"],
             )?,
+            notices_queued: IntCounter::new("crossbar_notices_queued_total", "Change notices queued for the broker")?,
+            notices_sent: IntCounter::new("crossbar_notices_sent_total", "Change notices that the broker confirmed")?,
+            notices_dropped: IntCounter::new(
+                "crossbar_notices_dropped_total",
+                "Change notices that never reached the broker: the queue was full, or the service stopped",
+            )?,
         };
         let started_at = Gauge::new("process_start_time_seconds", "When the process started, in seconds since 1970")?;
         started_at.set(time::unix_seconds(started) as f64);
@@ -69,6 +78,9 @@ impl Metrics {
             Box::new(metrics.store_calls.clone()),
             Box::new(metrics.store_seconds.clone()),
             Box::new(metrics.cache_lookups.clone()),
+            Box::new(metrics.notices_queued.clone()),
+            Box::new(metrics.notices_sent.clone()),
+            Box::new(metrics.notices_dropped.clone()),
             Box::new(started_at),
             Box::new(build),
         ] {
@@ -92,6 +104,21 @@ impl Metrics {
     /// Something was looked up that may be remembered.
     pub fn cache_lookup(&self, of: &str, was_remembered: bool) {
         self.cache_lookups.with_label_values(&[of, if was_remembered { "hit" } else { "miss" }]).inc();
+    }
+
+    /// A change notice was taken into the queue.
+    pub fn notice_queued(&self) {
+        self.notices_queued.inc();
+    }
+
+    /// The broker has confirmed a change notice.
+    pub fn notice_sent(&self) {
+        self.notices_sent.inc();
+    }
+
+    /// Change notices will never reach the broker.
+    pub fn notices_dropped(&self, number: usize) {
+        self.notices_dropped.inc_by(number as u64);
     }
 
     /// All counters in Prometheus's text format.

@@ -47,6 +47,11 @@ impl World {
         self.hex_digits().parse().unwrap_or_else(|_| unreachable!("hex digits are a document's id"))
     }
 
+    /// A new message's id: 16 hex digits.
+    pub fn message_id(&self) -> String {
+        self.hex_digits().split_off(16)
+    }
+
     /// A new secret: 32 hex digits.
     pub fn secret(&self) -> String {
         self.hex_digits()

@@ -41,34 +41,14 @@ fn change(store: &SharedStore, account: &TestAccount, id: &str, fields: Value) {
     });
 }
 
-/// Gives the account a user with credentials, and tells `accounts` of it.
-fn with_credentials(test: &TestStore, account: &TestAccount) -> (String, String) {
-    let (credentials, realm) = (Uuid::new_v4().simple().to_string(), format!("{}.example.com", account.id));
-    let (id, user) = (account.id.as_str(), account.user.as_str());
-    change(&test.store(), account, user, json!({"pvt_md5_auth": credentials, "pvt_account_id": id}));
-    let copy = json!({"_id": id, "pvt_type": "account", "realm": realm, "pvt_account_id": id});
-    block_on(async {
-        let (store, accounts): (SharedStore, DbName) = (test.store(), "accounts".parse().unwrap());
-        store.prepare(&accounts).await.unwrap();
-        store.load(&accounts, vec![document(copy)]).await.unwrap();
-    });
-    (credentials, realm)
-}
-
-fn sign_in(app: &TestApp, credentials: &str, realm: &str) -> (u16, Value) {
-    let data = json!({"data": {"credentials": credentials, "account_realm": realm}});
-    let answer = app.send("PUT", "/v2/user_auth", "", Some(data));
-    (answer.status, answer.json())
-}
-
 #[test]
 fn a_new_secret_ends_the_tokens_of_its_user() {
     for kind in Kind::all() {
         let test = TestStore::new(kind);
         let account = test.account();
-        let (credentials, realm) = with_credentials(&test, &account);
+        let (credentials, realm) = test.credentials(&account);
         let app = start(&test);
-        let (status, answer) = sign_in(&app, &credentials, &realm);
+        let (status, answer) = app.sign_in(&credentials, &realm);
         assert_eq!(status, 201, "{answer}");
         let token = answer["auth_token"].as_str().unwrap();
         let list = account.path("groups");
@@ -76,7 +56,7 @@ fn a_new_secret_ends_the_tokens_of_its_user() {
 
         change(&test.store(), &account, account.user.as_str(), json!({"pvt_signature_secret": "another"}));
         becomes(&app, &list, token, 401);
-        let (_, answer) = sign_in(&app, &credentials, &realm);
+        let (_, answer) = app.sign_in(&credentials, &realm);
         assert_eq!(app.get(&list, answer["auth_token"].as_str().unwrap()).status, 200);
     }
 }
@@ -86,7 +66,7 @@ fn a_user_without_a_secret_gets_one_and_nothing_else_changes() {
     for kind in Kind::all() {
         let test = TestStore::new(kind);
         let account = test.account();
-        let (credentials, realm) = with_credentials(&test, &account);
+        let (credentials, realm) = test.credentials(&account);
         let store = test.store();
         let read = || block_on(store.get(&account.database(), &account.user)).unwrap().unwrap();
         let mut user = read();
@@ -95,7 +75,7 @@ fn a_user_without_a_secret_gets_one_and_nothing_else_changes() {
         let before = read();
 
         let app = start(&test);
-        let (status, answer) = sign_in(&app, &credentials, &realm);
+        let (status, answer) = app.sign_in(&credentials, &realm);
         assert_eq!(status, 201, "{answer}");
         assert_eq!(app.get(&account.path("groups"), answer["auth_token"].as_str().unwrap()).status, 200);
         let mut after = read();
@@ -112,7 +92,7 @@ fn a_user_without_a_secret_gets_one_and_nothing_else_changes() {
 fn disabled_and_expired_accounts_are_refused() {
     let test = TestStore::new(Kind::Embedded);
     let account = test.account();
-    let (credentials, realm) = with_credentials(&test, &account);
+    let (credentials, realm) = test.credentials(&account);
     let app = start(&test);
     let id = account.id.as_str();
     for (fields, rule, detail) in [
@@ -125,7 +105,7 @@ fn disabled_and_expired_accounts_are_refused() {
     ] {
         change(&test.store(), &account, id, fields);
         std::thread::sleep(Duration::from_millis(300));
-        let (status, answer) = sign_in(&app, &credentials, &realm);
+        let (status, answer) = app.sign_in(&credentials, &realm);
         assert_eq!(status, 400, "{answer}");
         assert_eq!(answer["data"], json!({"account": {rule: detail}}));
         assert_eq!(answer["message"], "validation error");

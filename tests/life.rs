@@ -2,7 +2,6 @@
 
 mod common;
 
-use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -12,20 +11,6 @@ use serde_json::{Value, json};
 
 use crossbar_groups::kazoo::views;
 use crossbar_groups::store::couch::Couch;
-
-/// A scrape: each sample's name and labels, and its value.
-fn scrape(app: &TestApp) -> BTreeMap<String, f64> {
-    let answer = client::send(app.admin_address, "GET", "/metrics", &[], None).unwrap();
-    assert_eq!(answer.status, 200);
-    assert!(answer.header("content-type").unwrap().starts_with("text/plain"));
-    let mut samples = BTreeMap::new();
-    for line in answer.text().lines().filter(|line| !line.starts_with('#')) {
-        let (name, value) = line.rsplit_once(' ').unwrap_or_else(|| panic!("{line}"));
-        assert!(name.starts_with("crossbar_") || name.starts_with("process_"), "{line}");
-        assert!(samples.insert(name.to_owned(), value.parse().unwrap()).is_none(), "twice: {line}");
-    }
-    samples
-}
 
 fn admin(app: &TestApp, path: &str) -> (u16, Value) {
     let answer = client::send(app.admin_address, "GET", path, &[], None).unwrap();
@@ -48,7 +33,10 @@ fn counters_move_by_what_was_asked() {
         assert_eq!(app.get(&account.path("groups/nothing"), &account.token).status, 404);
         app.send("FROB", "/v2/frobs", "", None);
 
-        let samples = scrape(&app);
+        let samples = app.metrics();
+        for name in samples.keys() {
+            assert!(name.starts_with("crossbar_") || name.starts_with("process_"), "{name}");
+        }
         let requests = |route: &str, method: &str, status: u16| {
             let name = format!("crossbar_requests_total{{method=\"{method}\",route=\"{route}\",status=\"{status}\"}}");
             samples.get(&name).copied().unwrap_or_default()

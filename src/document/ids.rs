@@ -60,6 +60,11 @@ impl DbName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The name with `%2F` for its slashes, as Kazoo's documents and notices have it.
+    pub fn encoded(&self) -> String {
+        self.0.replace('/', "%2F")
+    }
 }
 
 impl FromStr for DbName {

@@ -38,9 +38,9 @@ impl AccountId {
         (id.database() == *name).then_some(id)
     }
 
-    /// The account's database as documents and notices name it, with `%2F` for the slashes (`pvt_account_db`).
+    /// The account's database as documents name it, with `%2F` for the slashes (`pvt_account_db`).
     pub fn encoded_database(&self) -> String {
-        self.database().as_str().replace('/', "%2F")
+        self.database().encoded()
     }
 
     /// Whether `text` names the account's database, as its documents do or with slashes.

@@ -4,6 +4,7 @@
 pub mod account;
 pub mod filter;
 pub mod group;
+pub mod notice;
 pub mod page;
 pub mod schema;
 pub mod time;

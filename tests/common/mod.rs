@@ -2,13 +2,14 @@
 //! client that sends what it is told, byte for byte.
 //!
 //! Tests that need a CouchDB use the one at `$COUCHDB_URL` (`scripts/test` brings one up); without it they run on the
-//! embedded store alone, and `scripts/test` says so.
+//! embedded store alone, and `scripts/test` says so. Those that need an AMQP broker use the one at `$AMQP_URL`.
 
 #![allow(dead_code)] // each test file uses its own part
 
 pub mod client;
 pub mod recording;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -51,6 +52,11 @@ pub fn seed_files() -> Vec<PathBuf> {
 /// The CouchDB to test against, if there is one.
 pub fn couchdb_url() -> Option<String> {
     std::env::var("COUCHDB_URL").ok().filter(|url| !url.is_empty())
+}
+
+/// The AMQP broker to test against, if there is one.
+pub fn amqp_url() -> Option<String> {
+    std::env::var("AMQP_URL").ok().filter(|url| !url.is_empty())
 }
 
 /// Runs what is asynchronous.
@@ -127,6 +133,22 @@ impl TestStore {
         });
         TestAccount { id, user, token }
     }
+
+    /// Gives the account's user credentials, and tells `accounts` of the account; gives the credentials and the realm.
+    pub fn credentials(&self, account: &TestAccount) -> (String, String) {
+        let (credentials, realm) = (Uuid::new_v4().simple().to_string(), format!("{}.example.com", account.id));
+        let (id, store) = (account.id.as_str(), self.store());
+        let copy = serde_json::json!({"_id": id, "pvt_type": "account", "realm": realm, "pvt_account_id": id});
+        block_on(async {
+            let (database, accounts): (DbName, DbName) = (account.database(), "accounts".parse().unwrap());
+            let mut user = store.get(&database, &account.user).await.unwrap().unwrap();
+            user.extend(document(serde_json::json!({"pvt_md5_auth": credentials, "pvt_account_id": id})));
+            store.put(&database, &user).await.unwrap();
+            store.prepare(&accounts).await.unwrap();
+            store.load(&accounts, vec![document(copy)]).await.unwrap();
+        });
+        (credentials, realm)
+    }
 }
 
 /// An account of one test's own.
@@ -194,6 +216,26 @@ impl TestApp {
         let body = body.map(|body| body.to_string());
         let headers = [("X-Auth-Token", token), ("Content-Type", "application/json")];
         client::send(self.address, method, path, &headers, body.as_deref().map(str::as_bytes)).unwrap()
+    }
+
+    /// Signs a user in; gives the status and the answer.
+    pub fn sign_in(&self, credentials: &str, realm: &str) -> (u16, serde_json::Value) {
+        let data = serde_json::json!({"data": {"credentials": credentials, "account_realm": realm}});
+        let answer = self.send("PUT", "/v2/user_auth", "", Some(data));
+        (answer.status, answer.json())
+    }
+
+    /// A scrape of the metrics: each sample's name and labels, and its value.
+    pub fn metrics(&self) -> BTreeMap<String, f64> {
+        let answer = client::send(self.admin_address, "GET", "/metrics", &[], None).unwrap();
+        assert_eq!(answer.status, 200);
+        assert!(answer.header("content-type").unwrap().starts_with("text/plain"));
+        let mut samples = BTreeMap::new();
+        for line in answer.text().lines().filter(|line| !line.starts_with('#')) {
+            let (name, value) = line.rsplit_once(' ').unwrap_or_else(|| panic!("{line}"));
+            assert!(samples.insert(name.to_owned(), value.parse().unwrap()).is_none(), "twice: {line}");
+        }
+        samples
     }
 }
 

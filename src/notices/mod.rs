@@ -1,0 +1,116 @@
+//! Change notices: after each document that is written, Kazoo's nodes are told over AMQP, so that they drop it from
+//! their caches.
+//!
+//! No request waits for the broker. A notice is queued when its document is written; one task, [`publisher`], brings
+//! what is queued to the broker, at least once and in order, and waits for it when it is away.
+
+mod broker;
+mod publisher;
+mod queue;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::background::Background;
+use crate::config::NoticeArguments;
+use crate::document::{DbName, DocId, Document, Revision};
+use crate::kazoo::notice::Notice;
+use crate::metrics::Metrics;
+use crate::store::{Query, Result, Row, Server, SharedStore, Store, View};
+use crate::world::World;
+
+pub use broker::{Broker, NotABroker};
+
+use publisher::Publisher;
+use queue::Queue;
+
+/// What notices call us, before an @ and the address. It must be the name of none of Kazoo's nodes.
+const NODE: &str = "crossbar-groups";
+
+/// Lays notices over a store, if the arguments name a broker. They are sent in the name of who listens at `address`.
+pub fn over(
+    store: SharedStore,
+    arguments: &NoticeArguments,
+    address: SocketAddr,
+    world: World,
+    metrics: Metrics,
+    background: &Background,
+) -> SharedStore {
+    let Some(broker) = &arguments.amqp else { return store };
+    let (queue, notices) = Queue::new(arguments.amqp_queue, metrics);
+    let publisher = Publisher::new(broker.clone(), Arc::clone(&queue), notices);
+    background.start(|stopping| publisher.run(stopping));
+    Arc::new(Notifying { store, queue, node: format!("{NODE}@{address}"), world })
+}
+
+/// A store that queues a notice of each document that is put into it.
+struct Notifying {
+    store: SharedStore,
+    queue: Arc<Queue>,
+    node: String,
+    world: World,
+}
+
+#[async_trait]
+impl Store for Notifying {
+    async fn put(&self, database: &DbName, document: &Document) -> Result<Revision> {
+        let revision = self.store.put(database, document).await?;
+        let notice = Notice::of(database, document, &revision, &self.node, &self.world.message_id());
+        if let Some(notice) = notice {
+            self.queue.push(notice);
+        }
+        Ok(revision)
+    }
+
+    async fn get(&self, database: &DbName, id: &DocId) -> Result<Option<Document>> {
+        self.store.get(database, id).await
+    }
+
+    async fn query(&self, database: &DbName, view: &View, query: &Query) -> Result<Vec<Row>> {
+        self.store.query(database, view, query).await
+    }
+
+    async fn attachment(&self, database: &DbName, id: &DocId, name: &str) -> Result<Option<Bytes>> {
+        self.store.attachment(database, id, name).await
+    }
+
+    async fn create(&self, database: &DbName) -> Result<()> {
+        self.store.create(database).await
+    }
+
+    async fn prepare(&self, database: &DbName) -> Result<()> {
+        self.store.prepare(database).await
+    }
+
+    /// Replicates, of which Kazoo's nodes tell nothing either.
+    async fn load(&self, database: &DbName, documents: Vec<Document>) -> Result<()> {
+        self.store.load(database, documents).await
+    }
+
+    async fn dump(&self, database: &DbName, after: Option<&str>, limit: usize) -> Result<Option<Vec<Document>>> {
+        self.store.dump(database, after, limit).await
+    }
+
+    async fn documents(&self, database: &DbName, after: Option<&str>, limit: usize) -> Result<Option<Vec<Document>>> {
+        self.store.documents(database, after, limit).await
+    }
+
+    async fn design_documents(&self, database: &DbName) -> Result<Option<Vec<Document>>> {
+        self.store.design_documents(database).await
+    }
+
+    async fn put_design(&self, database: &DbName, document: &Document) -> Result<Revision> {
+        self.store.put_design(database, document).await
+    }
+
+    async fn databases(&self) -> Result<Vec<DbName>> {
+        self.store.databases().await
+    }
+
+    async fn server(&self) -> Result<Server> {
+        self.store.server().await
+    }
+}

@@ -1,0 +1,78 @@
+//! Where notices wait for the broker: in the order of their documents' writes, and no more than there is room for.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+
+use crate::kazoo::notice::Notice;
+use crate::metrics::Metrics;
+
+/// The queue, as those who fill it and the one who empties it share it. A notice has its place until the broker has
+/// confirmed it.
+pub(super) struct Queue {
+    notices: UnboundedSender<Notice>,
+    capacity: usize,
+    waiting: AtomicUsize,
+    /// How many were dropped since the queue was last told to be full.
+    overflow: AtomicU64,
+    metrics: Metrics,
+}
+
+impl Queue {
+    /// A queue with room for `capacity` notices, and where they come out.
+    pub(super) fn new(capacity: usize, metrics: Metrics) -> (Arc<Self>, UnboundedReceiver<Notice>) {
+        let (notices, queued) = mpsc::unbounded_channel();
+        let (waiting, overflow) = (AtomicUsize::new(0), AtomicU64::new(0));
+        (Arc::new(Self { notices, capacity, waiting, overflow, metrics }), queued)
+    }
+
+    /// Queues a notice, or drops it where there is no room. It never waits.
+    pub(super) fn push(&self, notice: Notice) {
+        let one_more = |waiting| (waiting < self.capacity).then_some(waiting + 1);
+        if self.waiting.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more).is_err() {
+            self.metrics.notices_dropped(1);
+            if self.overflow.fetch_add(1, Ordering::Relaxed) == 0 {
+                log::warn!("the queue of {} change notices is full: notices are dropped", self.capacity);
+            }
+        } else if self.notices.send(notice).is_ok() {
+            self.metrics.notice_queued();
+        } else {
+            // closed: the service has stopped
+            self.waiting.fetch_sub(1, Ordering::AcqRel);
+            self.metrics.notices_dropped(1);
+        }
+    }
+
+    /// How many have a place.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Acquire)
+    }
+
+    /// Frees the place of a notice that the broker has confirmed.
+    pub(super) fn confirmed(&self) {
+        let waiting = self.waiting.fetch_sub(1, Ordering::AcqRel) - 1;
+        self.metrics.notice_sent();
+        // not at the first free place: a queue that stays nearly full would be told of with every notice
+        if waiting <= self.capacity / 2 {
+            self.tell_overflow();
+        }
+    }
+
+    /// Gives up on those that still wait.
+    pub(super) fn abandon(&self) {
+        self.tell_overflow();
+        let lost = self.waiting.swap(0, Ordering::AcqRel);
+        if lost > 0 {
+            self.metrics.notices_dropped(lost);
+            log::error!("{lost} change notices are lost: the broker did not take them before the service stopped");
+        }
+    }
+
+    fn tell_overflow(&self) {
+        let dropped = self.overflow.swap(0, Ordering::Relaxed);
+        if dropped > 0 {
+            log::warn!("{dropped} change notices were dropped since the queue was full; now it has room again");
+        }
+    }
+}
