@@ -3,6 +3,8 @@
 mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::TcpListener;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
@@ -13,6 +15,7 @@ use lapin::options::{BasicConsumeOptions, ExchangeDeclareOptions, QueueBindOptio
 use lapin::types::FieldTable;
 use lapin::{Connection, ConnectionProperties, ExchangeKind};
 use serde_json::{Value, json};
+use url::Url;
 
 use common::proxy::Proxy;
 use common::{Kind, TestAccount, TestApp, TestStore, amqp_url, block_on, document};
