@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use common::{Kind, TestAccount, TestApp, TestStore, block_on, document};
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 use crossbar_groups::document::{DbName, DocId, Document};
 use crossbar_groups::store::SharedStore;
