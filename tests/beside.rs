@@ -62,7 +62,7 @@ fn what_kazoo_writes_is_seen_here() {
     with_kazoo(|app, account, kazoo| {
         let id = "0123456789abcdef0123456789abcdef";
         let (one, token) = (account.path(&format!("groups/{id}")), &account.token);
-        let group = json!({"_id": id, "name": "theirs", "endpoints": {}, "pvt_type": "group", "odd": {"kept": [1.0]}});
+        let group = json!({"_id": id, "name": "theirs", "endpoints": {}, "pvt_type": "group", "odd": {"kept": [1.5]}});
         assert_eq!(kazoo.write(&group), 201);
         assert_eq!(app.get(&one, token).json()["data"]["name"], "theirs");
         assert_eq!(ids(app, account), [id]);
@@ -75,7 +75,7 @@ fn what_kazoo_writes_is_seen_here() {
         assert!(ids(app, account).is_empty());
 
         kazoo.change(id, &[("pvt_deleted", json!(false))]);
-        assert_eq!(app.get(&one, token).json()["data"]["odd"], json!({"kept": [1.0]}));
+        assert_eq!(app.get(&one, token).json()["data"]["odd"], json!({"kept": [1.5]}));
         assert_eq!(ids(app, account), [id]);
     });
 }

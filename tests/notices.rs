@@ -4,10 +4,9 @@ mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
-use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -18,6 +17,7 @@ use lapin::{Connection, ConnectionProperties, ExchangeKind};
 use serde_json::{Value, json};
 use url::Url;
 
+use common::proxy::Proxy;
 use common::{Kind, TestAccount, TestApp, TestStore, amqp_url, block_on, document};
 use crossbar_groups::document::Document;
 use crossbar_groups::kazoo::time::gregorian_seconds;
@@ -97,61 +97,6 @@ impl KazooNode {
             messages.push(message);
         }
         messages
-    }
-}
-
-/// What stands between us and the broker: it can be cut, and opened again.
-struct Proxy {
-    address: SocketAddr,
-    /// The connections that go through it; None while it is cut.
-    through: Arc<Mutex<Option<Vec<TcpStream>>>>,
-}
-
-impl Proxy {
-    fn before(url: &str) -> Self {
-        let url = Url::parse(url).unwrap();
-        let broker = (url.host_str().unwrap().to_owned(), url.port().unwrap_or(5672));
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let through = Arc::new(Mutex::new(Some(Vec::new())));
-        let shared = Arc::clone(&through);
-        thread::spawn(move || {
-            for client in listener.incoming() {
-                let (client, mut through) = (client.unwrap(), shared.lock().unwrap());
-                // while it is cut, who comes is hung up on
-                let Some(through) = through.as_mut() else { continue };
-                let broker = TcpStream::connect(&broker).unwrap();
-                for (from, to) in [(&client, &broker), (&broker, &client)] {
-                    let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
-                    thread::spawn(move || {
-                        // whichever way it ends, it has ended
-                        let _ = io::copy(&mut from, &mut to);
-                        let _ = to.shutdown(Shutdown::Both);
-                    });
-                }
-                through.extend([client, broker]);
-            }
-        });
-        Self { address, through }
-    }
-
-    /// The broker's URL, by way of here.
-    fn url(&self, broker: &str) -> String {
-        let mut url = Url::parse(broker).unwrap();
-        url.set_host(Some("127.0.0.1")).unwrap();
-        url.set_port(Some(self.address.port())).unwrap();
-        url.into()
-    }
-
-    fn cut(&self) {
-        for stream in self.through.lock().unwrap().take().unwrap_or_default() {
-            // it may have ended by itself
-            let _ = stream.shutdown(Shutdown::Both);
-        }
-    }
-
-    fn open(&self) {
-        self.through.lock().unwrap().get_or_insert_default();
     }
 }
 

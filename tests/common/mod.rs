@@ -7,6 +7,7 @@
 #![allow(dead_code)] // each test file uses its own part
 
 pub mod client;
+pub mod proxy;
 pub mod recording;
 
 use std::collections::BTreeMap;

@@ -1,0 +1,111 @@
+//! Several nodes of one CouchDB, with a proxy before each that can fail: no client notices.
+
+mod common;
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use common::proxy::Proxy;
+use common::{Kind, TestAccount, TestApp, TestStore, block_on};
+use crossbar_groups::document::DocId;
+use crossbar_groups::kazoo::views;
+use crossbar_groups::store::couch::Couch;
+use serde_json::{Value, json};
+
+/// Tests the service before a CouchDB of two nodes.
+fn with_two_nodes(test: impl Fn(&TestApp, &TestStore, &TestAccount, &[Proxy; 2])) {
+    let Some(url) = common::couchdb_url() else { return };
+    let store = TestStore::new(Kind::Couch(url.clone()));
+    let account = store.account();
+    let nodes = [Proxy::before(&url), Proxy::before(&url)];
+    let app = before(&nodes.each_ref().map(|node| node.url(&url)));
+    test(&app, &store, &account, &nodes);
+}
+
+fn before(nodes: &[String]) -> TestApp {
+    TestApp::unlimited(Arc::new(Couch::new(nodes, views::DESIGN_DOCUMENTS).unwrap()))
+}
+
+fn named(name: &str) -> Option<Value> {
+    Some(json!({"data": {"name": name, "endpoints": {}}}))
+}
+
+#[test]
+fn a_node_that_goes_and_comes_is_not_noticed() {
+    with_two_nodes(|app, _, account, [first, second]| {
+        let groups = account.path("groups");
+        let made = app.send("PUT", &groups, &account.token, named("made with both"));
+        assert_eq!(made.status, 201);
+        for round in 0..3 {
+            let (going, staying) = if round % 2 == 0 { (first, second) } else { (second, first) };
+            going.cut();
+            for _ in 0..5 {
+                assert_eq!(app.get(&groups, &account.token).status, 200);
+                assert_eq!(app.send("PUT", &groups, &account.token, named("made with one")).status, 201);
+            }
+            going.open();
+            // the one that stayed goes as soon as the other is back
+            staying.cut();
+            assert_eq!(app.get(&groups, &account.token).json()["page_size"], 1 + 5 * (round + 1));
+            staying.open();
+        }
+    });
+}
+
+#[test]
+fn without_any_node_clients_are_told_so_until_one_is_back() {
+    with_two_nodes(|app, _, account, [first, second]| {
+        let groups = account.path("groups");
+        first.cut();
+        second.cut();
+        assert_eq!(app.send("PUT", &groups, &account.token, named("lost")).status, 503);
+        second.open();
+        let listed = app.get(&groups, &account.token);
+        assert_eq!((listed.status, listed.json()["data"].clone()), (200, json!([])));
+    });
+}
+
+#[test]
+fn a_write_whose_answer_is_lost_is_made_once() {
+    with_two_nodes(|app, store, account, [first, _]| {
+        let revision = |id: &str| {
+            let id: DocId = id.parse().unwrap();
+            let document = block_on(async { store.store().get(&account.database(), &id).await }).unwrap().unwrap();
+            document.revision().unwrap().to_string()
+        };
+        let (groups, token) = (account.path("groups"), &account.token);
+        let known = app.send("PUT", &groups, token, named("known")).json()["data"]["id"].as_str().unwrap().to_owned();
+
+        first.lose_answers_to_puts();
+        let changed = app.send("PATCH", &account.path(&format!("groups/{known}")), token, named("changed"));
+        assert_eq!(changed.status, 200);
+        assert_eq!(changed.json()["revision"], revision(&known));
+        assert!(revision(&known).starts_with("2-"), "{}", revision(&known));
+
+        // the first node is asked again after its rest
+        std::thread::sleep(Duration::from_millis(1100));
+        let made = app.send("PUT", &groups, token, named("made"));
+        assert_eq!(made.status, 201);
+        let id = made.json()["data"]["id"].as_str().unwrap().to_owned();
+        assert_eq!(made.json()["revision"], revision(&id));
+        assert!(revision(&id).starts_with("1-"));
+        assert_eq!(app.get(&groups, token).json()["page_size"], 2);
+    });
+}
+
+#[test]
+fn a_node_that_hangs_is_waited_for_once() {
+    let Some(url) = common::couchdb_url() else { return };
+    let account = TestStore::new(Kind::Couch(url.clone())).account();
+    // connections come into its queue, and nobody takes them out
+    let hanging = TcpListener::bind("127.0.0.1:0").unwrap();
+    let app = before(&[format!("http://{}", hanging.local_addr().unwrap()), url]);
+    let groups = account.path("groups");
+    let first = Instant::now();
+    assert_eq!(app.get(&groups, &account.token).status, 200);
+    let first = first.elapsed();
+    let second = Instant::now();
+    assert_eq!(app.get(&groups, &account.token).status, 200);
+    assert!(second.elapsed() < first, "{first:?}, then {:?}", second.elapsed());
+}
