@@ -15,7 +15,7 @@ use lapin::uri::{AMQPScheme, AMQPUri};
 use lapin::{
     AsyncTcpStream, BasicProperties, Channel, Connection, ConnectionProperties, ExchangeKind, PublisherConfirm,
 };
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use url::{Host, Url};
 
 use crate::kazoo::notice::{CONTENT_TYPE, EXCHANGE, Notice};
@@ -110,7 +110,7 @@ impl Broker {
             let connection = Connection::connector(self.0.clone(), runtime, connect, options).await?;
             let channel = channel_to_exchange(&connection).await?;
             channel.confirm_select(ConfirmSelectOptions::default()).await?;
-            Ok(Line { connection, channel, _socket: socket })
+            Ok(Line { since: Instant::now(), connection, channel, _socket: socket })
         };
         timeout(TIME_OUT * 2, ready).await.unwrap_or(Err(Error::TimedOut))
     }
@@ -135,6 +135,8 @@ async fn channel_to_exchange(connection: &Connection) -> Result<Channel, Error> 
 
 /// A connection that is ready for notices. It is hung up when it is dropped.
 pub(super) struct Line {
+    /// When it was ready.
+    pub(super) since: Instant,
     connection: Connection,
     channel: Channel,
     _socket: Socket,

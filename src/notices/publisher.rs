@@ -9,7 +9,7 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use futures::StreamExt;
 use futures::stream::FuturesOrdered;
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::kazoo::notice::Notice;
@@ -69,19 +69,19 @@ impl Publisher {
         let mut pauses = PAUSES.build();
         let mut told = None;
         loop {
-            let since = Instant::now();
             let Err(error) = self.publish_over_one_connection().await else { return };
-            self.line = None;
             let error = error.to_string();
+            if let Some(line) = self.line.take() {
+                told = None;
+                if line.since.elapsed() > LONGEST_PAUSE {
+                    pauses = PAUSES.build();
+                }
+            }
             // an outage is told once
             if told.as_ref() != Some(&error) {
                 let waiting = self.queue.waiting();
                 log::warn!("change notices can't go to {}: {error}; {waiting} wait", self.broker);
                 told = Some(error);
-            }
-            if since.elapsed() > LONGEST_PAUSE {
-                pauses = PAUSES.build();
-                told = None;
             }
             sleep(pauses.next().unwrap_or(LONGEST_PAUSE)).await;
         }
@@ -96,11 +96,12 @@ impl Publisher {
                 self.line.insert(line)
             }
         };
+        // of the first of the unconfirmed, one each
         let mut confirms = FuturesOrdered::new();
-        for notice in &self.unconfirmed {
-            confirms.push_back(line.publish(notice).await?);
-        }
         loop {
+            while let Some(notice) = self.unconfirmed.get(confirms.len()) {
+                confirms.push_back(line.publish(notice).await?);
+            }
             tokio::select! {
                 Some(confirm) = confirms.next() => {
                     if !confirm?.is_ack() {
@@ -110,9 +111,7 @@ impl Publisher {
                     self.queue.confirmed();
                 }
                 Some(notice) = self.notices.recv(), if self.unconfirmed.len() < UNDER_WAY => {
-                    // kept first: this may be given up while it publishes
-                    self.unconfirmed.push_back(notice.clone());
-                    confirms.push_back(line.publish(&notice).await?);
+                    self.unconfirmed.push_back(notice);
                 }
                 else => return Ok(()),
             }
