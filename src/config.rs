@@ -104,11 +104,11 @@ pub struct AuditArguments {
 #[derive(Debug, Args)]
 pub struct MigrateArguments {
     /// The store to read: a CouchDB's URL, or a folder
-    #[arg(value_name = "FROM")]
+    #[arg(value_name = "FROM", value_parser = Secret::<StoreLocation>::new())]
     pub from: StoreLocation,
 
     /// The store to write: a CouchDB's URL, or a folder
-    #[arg(value_name = "TO")]
+    #[arg(value_name = "TO", value_parser = Secret::<StoreLocation>::new())]
     pub to: StoreLocation,
 
     /// Only this account: its database, and its document in accounts
@@ -207,7 +207,8 @@ pub struct ExportArguments {
 pub struct StoreArgument {
     /// A CouchDB's URL (http://user:password@host:5984), or a folder for the embedded store. Of a cluster, several
     /// URLs, as a list with commas or one by one; the first that answers is asked
-    #[arg(long, env = "CROSSBAR_STORE", default_value = "data", value_name = "URL|FOLDER", hide_env_values = true)]
+    #[arg(long, env = "CROSSBAR_STORE", default_value = "data", value_name = "URL|FOLDER",
+        value_parser = Secret::<StoreLocation>::new(), hide_env_values = true)]
     store: Vec<StoreLocation>,
 }
 

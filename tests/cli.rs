@@ -58,8 +58,15 @@ fn what_is_wrong_is_told_in_one_line() {
     refuses(&["import", "--store", text(&store), "no-such-file"], "no-such-file");
     refuses(&["import", "--store", text(&store)], "FILE");
 
-    let output = run(&["serve", "--store", "http://admin:secret@127.0.0.1:1"]);
-    assert!(!String::from_utf8_lossy(&output.stderr).contains("secret"));
+    refuses(&["serve", "--store", text(&store), "--store", "http://127.0.0.1:1"], "one folder, or URLs of one CouchDB");
+
+    for store in ["http://admin:secret@127.0.0.1:1", "couchdb://admin:secret@127.0.0.1:1"] {
+        for arguments in [&["serve", "--store", store][..], &["migrate", store, store]] {
+            let output = run(arguments);
+            assert!(!output.status.success());
+            assert!(!String::from_utf8_lossy(&output.stderr).contains("secret"), "{output:?}");
+        }
+    }
 }
 
 #[test]
