@@ -4,6 +4,8 @@ mod common;
 
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use common::proxy::Proxy;
@@ -54,6 +56,62 @@ fn a_node_that_goes_and_comes_is_not_noticed() {
 }
 
 #[test]
+fn no_request_fails_while_nodes_go_and_come_under_load() {
+    with_two_nodes(|app, _, account, [first, second]| {
+        let groups = account.path("groups");
+        let made = app.send("PUT", &groups, &account.token, named("read by many")).json();
+        let group = account.path(&format!("groups/{}", made["data"]["id"].as_str().unwrap()));
+        let done = AtomicBool::new(false);
+        let read = || {
+            let mut reads = 0;
+            while !done.load(Ordering::SeqCst) {
+                for path in [&group, &groups] {
+                    let answer = app.get(path, &account.token);
+                    assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+                    reads += 1;
+                }
+            }
+            reads
+        };
+        let write = || {
+            let mut flags = 0;
+            while !done.load(Ordering::SeqCst) {
+                flags += 1;
+                let change = json!({"data": {"flags": [flags.to_string()]}});
+                let changed = app.send("PATCH", &group, &account.token, Some(change));
+                assert_eq!(changed.status, 200, "{}", changed.text());
+                // what was written is what is read
+                let found = app.get(&group, &account.token).json();
+                assert_eq!(found["revision"], changed.json()["revision"]);
+                assert_eq!(found["data"]["flags"], json!([flags.to_string()]));
+            }
+            flags
+        };
+        thread::scope(|scope| {
+            let readers = [(); 4].map(|()| scope.spawn(read));
+            let writer = scope.spawn(write);
+            for going in [first, second, first] {
+                going.cut();
+                thread::sleep(Duration::from_millis(300));
+                going.open();
+                thread::sleep(Duration::from_millis(300));
+            }
+            // reads come back to the first after its rest
+            let (before, open) = (first.carried(), Instant::now());
+            let is_back = || first.carried() > before + 20;
+            while !is_back() && open.elapsed() < Duration::from_secs(10) {
+                thread::sleep(Duration::from_millis(50));
+            }
+            done.store(true, Ordering::SeqCst);
+            assert!(is_back());
+            let reads: usize = readers.into_iter().map(|reader| reader.join().unwrap()).sum();
+            let writes = writer.join().unwrap();
+            assert!(reads > 50 && writes > 5, "{reads} reads, {writes} writes");
+        });
+    });
+}
+
+#[test]
 fn without_any_node_clients_are_told_so_until_one_is_back() {
     with_two_nodes(|app, _, account, [first, second]| {
         let groups = account.path("groups");
@@ -84,7 +142,7 @@ fn a_write_whose_answer_is_lost_is_made_once() {
         assert!(revision(&known).starts_with("2-"), "{}", revision(&known));
 
         // the first node is asked again after its rest
-        std::thread::sleep(Duration::from_millis(1100));
+        thread::sleep(Duration::from_millis(1100));
         let made = app.send("PUT", &groups, token, named("made"));
         assert_eq!(made.status, 201);
         let id = made.json()["data"]["id"].as_str().unwrap().to_owned();

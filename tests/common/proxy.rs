@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -13,6 +13,7 @@ pub struct Proxy {
     /// The connections that go through it; None while it is cut.
     through: Arc<Mutex<Option<Vec<TcpStream>>>>,
     loses_answers: Arc<AtomicBool>,
+    carried: Arc<AtomicUsize>,
 }
 
 impl Proxy {
@@ -25,8 +26,10 @@ impl Proxy {
             address: listener.local_addr().unwrap(),
             through: Arc::new(Mutex::new(Some(Vec::new()))),
             loses_answers: Arc::default(),
+            carried: Arc::default(),
         };
         let (shared, loses_answers) = (Arc::clone(&proxy.through), Arc::clone(&proxy.loses_answers));
+        let carried = Arc::clone(&proxy.carried);
         thread::spawn(move || {
             for client in listener.incoming() {
                 let (client, mut through) = (client.unwrap(), shared.lock().unwrap());
@@ -36,7 +39,9 @@ impl Proxy {
                 let (asks, answers) = (both(&client, &server), both(&server, &client));
                 let loses = Arc::new(AtomicBool::new(false));
                 let (lost, loses_answers) = (Arc::clone(&loses), Arc::clone(&loses_answers));
+                let carried = Arc::clone(&carried);
                 carry(asks, move |chunk| {
+                    carried.fetch_add(1, Ordering::SeqCst);
                     if chunk.starts_with(b"PUT ") && loses_answers.load(Ordering::SeqCst) {
                         loses.store(true, Ordering::SeqCst);
                     }
@@ -68,6 +73,11 @@ impl Proxy {
     /// Lets connections through again.
     pub fn open(&self) {
         self.through.lock().unwrap().get_or_insert_default();
+    }
+
+    /// How much it has carried to the server, in pieces: more is more.
+    pub fn carried(&self) -> usize {
+        self.carried.load(Ordering::SeqCst)
     }
 
     /// From now on, whoever sends an HTTP PUT is hung up on when its answer comes.

@@ -4,7 +4,8 @@
 //! went, and CouchDB's own quorum (two of three copies, as it comes) is what else a read needs to see a write made by
 //! another node. Views have no quorum: on a cluster a list may be behind for as long as the nodes are apart.
 //!
-//! A node that fails is left alone for a while, for longer each time, and then asked again.
+//! A node that fails is left alone for a while, for longer each time. Then one request tries it, and the others leave it
+//! alone until it has answered: where a node hangs, one client waits for it and not all.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -29,23 +30,48 @@ pub struct Node {
 /// All nodes, of which there is at least one.
 pub struct Nodes(Vec<Node>);
 
-/// How a node has done since it answered last.
+/// How a node has done lately.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Health {
-    failures: u32,
-    left_alone_until: Option<Instant>,
+enum Health {
+    /// It answered.
+    #[default]
+    Well,
+    /// It failed.
+    LeftAlone {
+        until: Instant,
+        /// For how long it is left alone this time.
+        rest: Duration,
+        /// Whether a request tries it meanwhile.
+        is_tried: bool,
+    },
 }
 
 impl Health {
+    /// Of the requests that were under way when it failed, the first counts alone.
     fn failed(&mut self, now: Instant) {
-        let rest = FIRST_REST.saturating_mul(1 << self.failures.min(16)).min(LONGEST_REST);
-        self.failures = self.failures.saturating_add(1);
-        self.left_alone_until = Some(now + rest);
+        let rest = match *self {
+            Self::Well => FIRST_REST,
+            Self::LeftAlone { rest, is_tried: true, .. } => rest.saturating_mul(2).min(LONGEST_REST),
+            Self::LeftAlone { is_tried: false, .. } => return,
+        };
+        *self = Self::LeftAlone { until: now + rest, rest, is_tried: false };
+    }
+
+    /// A request goes there. If its rest has ended, it rests on for all others.
+    fn asked(&mut self, now: Instant) {
+        if let Self::LeftAlone { until, rest, .. } = *self
+            && until <= now
+        {
+            *self = Self::LeftAlone { until: now + rest, rest, is_tried: true };
+        }
     }
 
     /// Whether it is to be left alone, and until when.
-    fn resting(&self, now: Instant) -> Option<Instant> {
-        self.left_alone_until.filter(|until| *until > now)
+    fn resting(self, now: Instant) -> Option<Instant> {
+        match self {
+            Self::LeftAlone { until, .. } if until > now => Some(until),
+            Self::LeftAlone { .. } | Self::Well => None,
+        }
     }
 }
 
@@ -57,17 +83,20 @@ impl Node {
 
     /// It answered.
     pub fn answered(&self) {
-        let before = std::mem::take(&mut *self.health());
-        if before.failures > 0 {
+        if std::mem::take(&mut *self.health()) != Health::Well {
             log::warn!("CouchDB node {} is back", self.name);
         }
     }
 
     /// It did not, and is left alone from `now` on.
     pub fn failed(&self, now: Instant) {
-        let mut health = self.health();
-        health.failed(now);
-        if health.failures == 1 {
+        let before = {
+            let mut health = self.health();
+            let before = *health;
+            health.failed(now);
+            before
+        };
+        if before == Health::Well {
             log::warn!("CouchDB node {} failed, and is left alone for a while", self.name);
         }
     }
@@ -90,10 +119,11 @@ impl Nodes {
     }
 
     /// The nodes in the order in which they are to be asked: those that are well, then those that are left alone, the
-    /// one whose time ends first before the others.
+    /// one whose time ends first before the others. Each that is taken is to be asked at once.
     pub fn in_order(&self, now: Instant) -> impl Iterator<Item = &Node> {
         let resting: Vec<Option<Instant>> = self.0.iter().map(|node| node.health().resting(now)).collect();
-        order(&resting).into_iter().filter_map(|place| self.0.get(place))
+        let nodes = order(&resting).into_iter().filter_map(|place| self.0.get(place));
+        nodes.inspect(move |node| node.health().asked(now))
     }
 }
 
@@ -110,14 +140,34 @@ mod tests {
 
     #[test]
     fn a_node_is_left_alone_for_longer_each_time_up_to_a_bound() {
-        let now = Instant::now();
-        let mut health = Health::default();
+        let mut now = Instant::now();
+        let mut health = Health::Well;
+        health.asked(now);
         assert_eq!(health.resting(now), None);
         for seconds in [1, 2, 4, 8, 16, 30, 30] {
-            health.failed(now);
-            assert_eq!(health.resting(now), Some(now + Duration::from_secs(seconds)));
-            assert_eq!(health.resting(now + Duration::from_secs(seconds)), None);
+            let until = now + Duration::from_secs(seconds);
+            // all that were under way fail
+            for _ in 0..3 {
+                health.failed(now);
+                assert_eq!(health.resting(now), Some(until));
+            }
+            now = until;
+            assert_eq!(health.resting(now), None);
+            health.asked(now);
         }
+    }
+
+    #[test]
+    fn one_request_tries_a_node_that_has_rested() {
+        let start = Instant::now();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let mut health = Health::Well;
+        health.failed(start);
+        health.asked(start);
+        assert_eq!(health.resting(start), Some(after(1)), "asked for want of another");
+        health.asked(after(5));
+        assert_eq!(health.resting(after(5)), Some(after(6)), "who comes now leaves it alone");
+        assert_eq!(health.resting(after(6)), None, "the one that tried it gave up");
     }
 
     #[test]
