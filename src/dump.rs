@@ -65,15 +65,15 @@ impl Dump {
         self.documents
     }
 
-    /// Writes the documents to a store: makes the database and its views if they are missing, keeps revisions. To do
-    /// it again changes nothing. `progress` is told how many documents were written since it was told last.
+    /// Writes the documents to a store, keeping their revisions; makes the database, and the views that neither it nor
+    /// the dump has. To do it again changes nothing. `progress` is told how many documents were written since it was told last.
     pub async fn import(&self, store: &dyn Store, progress: impl Fn(u64)) -> Result<(), Error> {
         let (sender, mut documents) = mpsc::channel(BATCH);
         let file = self.file.clone();
         let reader = tokio::task::spawn_blocking(move || {
             read(&file, &mut |document| sender.blocking_send(document).map_err(|_| "the import stopped".to_owned()))
         });
-        store.prepare(&self.database).await?;
+        store.create(&self.database).await?;
         let mut batch = Vec::with_capacity(BATCH);
         while documents.recv_many(&mut batch, BATCH).await > 0 {
             let documents = std::mem::take(&mut batch);
@@ -83,7 +83,8 @@ impl Dump {
         }
         drop(documents);
         reader.await.map_err(|error| self.no_dump(&error.to_string()))??;
-        Ok(())
+        // last, since the dump may bring design documents of its own
+        Ok(store.prepare(&self.database).await?)
     }
 
     fn no_dump(&self, reason: &str) -> Error {

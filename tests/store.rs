@@ -3,6 +3,7 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::io::Write;
 
 use common::{Kind, TestStore, block_on, document};
 use futures::TryStreamExt;
@@ -12,6 +13,8 @@ use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 
 use crossbar_groups::document::{DbName, DocId, Document, Revision, json as raw_json};
+use crossbar_groups::dump::Dump;
+use crossbar_groups::kazoo::account::AccountId;
 use crossbar_groups::kazoo::views;
 use crossbar_groups::store::{self, Error, Query, Row, Select, SharedStore, View};
 
@@ -228,10 +231,14 @@ fn design_documents_that_are_there_are_left_as_they_are() {
     let test = TestStore::new(Kind::Couch(url.clone()));
     let (store, id) = (test.store(), uuid::Uuid::new_v4().simple().to_string());
     let database: DbName = format!("account/{}/{}/{}", &id[..2], &id[2..4], &id[4..]).parse().unwrap();
-    let theirs = json!({
-        "_id": "_design/groups", "language": "javascript",
-        "views": {"crossbar_listing": {"map": "function(doc) { if (doc.pvt_type == 'group') emit(doc._id, {'id': doc._id, 'theirs': true}); }"}},
-    });
+    // rows of other keys than ours come before and after
+    let map = "function(doc) {
+      if (doc.pvt_type != 'group') return;
+      emit(null, 1); emit(7, 1); emit([doc._id], 1);
+      emit(doc._id, {'id': doc._id, 'theirs': true});
+    }";
+    let views = json!({"crossbar_listing": {"map": map}});
+    let theirs = json!({"_id": "_design/groups", "language": "javascript", "views": views});
     block_on(async {
         let base = format!("{}/{}", url.trim_end_matches('/'), database.as_str().replace('/', "%2F"));
         let client = reqwest::Client::new();
@@ -243,13 +250,38 @@ fn design_documents_that_are_there_are_left_as_they_are() {
         let before = read().await;
 
         store.prepare(&database).await.unwrap();
-        store.load(&database, vec![document(json!({"_id": "g", "pvt_type": "group"}))]).await.unwrap();
+        let group = |id| document(json!({"_id": id, "pvt_type": "group"}));
+        store.load(&database, vec![group("g"), group("h")]).await.unwrap();
         assert_eq!(read().await, before);
-        let rows = all_rows(&store, &database, &views::GROUPS, Select::From(None), 10).await;
-        assert_eq!(rows[0].value.get().replace(' ', ""), r#"{"id":"g","theirs":true}"#);
+        for batch in [1, 10] {
+            let rows = all_rows(&store, &database, &views::GROUPS, Select::From(None), batch).await;
+            let values: Vec<String> = rows.iter().map(|row| row.value.get().replace(' ', "")).collect();
+            assert_eq!(values, [r#"{"id":"g","theirs":true}"#, r#"{"id":"h","theirs":true}"#]);
+        }
         // what was missing is there now
         let users = client.get(format!("{base}/_design/users")).send().await.unwrap();
         assert_eq!(users.status(), 200);
+    });
+}
+
+#[test]
+fn a_dump_s_own_design_documents_come_as_they_are() {
+    on_every_store(|test| {
+        let (store, account) = (test.store(), uuid::Uuid::new_v4().simple().to_string().parse::<AccountId>().unwrap());
+        let map = "function(doc) { if (doc.pvt_type == 'group') emit(doc._id, null); }";
+        let views = json!({"crossbar_listing": {"map": map}});
+        let theirs = json!({"_id": "_design/groups", "_rev": "1-5f", "language": "javascript", "views": views});
+        let dump = json!({"db": account.database().as_str(), "docs": [theirs]});
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(dump.to_string().as_bytes()).unwrap();
+        block_on(async {
+            for _ in 0..2 {
+                Dump::check(file.path()).unwrap().import(store.as_ref(), |_| {}).await.unwrap();
+                let documents = store.documents(&account.database(), None, 10).await.unwrap().unwrap();
+                let of_groups = documents.iter().find(|document| document.id().unwrap() == "_design/groups").unwrap();
+                assert_eq!(serde_json::from_str::<Value>(&of_groups.to_json()).unwrap(), theirs, "no conflict");
+            }
+        });
     });
 }
 

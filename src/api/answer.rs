@@ -12,7 +12,7 @@ use md5::{Digest, Md5};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::document::{Revision, hex, json};
+use crate::document::{Revision, hex, json, segment};
 use crate::kazoo::account::AccountId;
 
 use super::conditions::{Conditions, Met};
@@ -199,7 +199,7 @@ impl Frame {
             response.insert_header((ETAG, format!("\"{etag}\"")));
         }
         if let Some(id) = &answer.created_id {
-            response.insert_header((LOCATION, format!("{}/{}", self.path, super::percent_encoded(id))));
+            response.insert_header((LOCATION, format!("{}/{}", self.path, segment(id))));
         }
         if status == StatusCode::NOT_MODIFIED {
             return response.finish();

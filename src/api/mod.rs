@@ -22,7 +22,6 @@ use std::time::Instant;
 use actix_web::http::Method;
 use actix_web::http::header::ACCESS_CONTROL_REQUEST_METHOD;
 use actix_web::{HttpRequest, HttpResponse, web};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::value::RawValue;
 
 use crate::document::{DocId, json};
@@ -292,12 +291,6 @@ fn verb_of(incoming: &Incoming) -> String {
 fn is_allowed(resource: &Resource, method: &Method, verb: &str) -> bool {
     let has = |method: &str| resource.methods().contains(&if method == "HEAD" { "GET" } else { method });
     has(verb) && (has(method.as_str()) || method == Method::POST)
-}
-
-/// A segment of a URL.
-fn percent_encoded(text: &str) -> String {
-    const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
-    utf8_percent_encode(text, UNRESERVED).to_string()
 }
 
 /// A path as it may be logged: Kazoo's clients also put tokens into paths, which are longer than any id.

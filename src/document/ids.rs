@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 
 /// The longest document id that is looked up. CouchDB has no limit of its own; a longer one never names a document
@@ -44,6 +45,12 @@ impl fmt::Display for DocId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// A text as one segment of a URL's path: all but RFC 3986's unreserved characters are percent-encoded.
+pub fn segment(text: &str) -> impl fmt::Display {
+    const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+    utf8_percent_encode(text, UNRESERVED)
 }
 
 /// A database's name, by CouchDB's rule: a lower-case letter, then lower-case letters, digits and `_$()+-/`.

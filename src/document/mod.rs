@@ -5,7 +5,7 @@
 mod ids;
 pub mod json;
 
-pub use ids::{DbName, DocId, Revision};
+pub use ids::{DbName, DocId, Revision, segment};
 
 use std::fmt;
 

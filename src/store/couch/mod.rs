@@ -15,14 +15,14 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use couch_rs::Client;
 use jiff::fmt::rfc2822;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::percent_decode_str;
 use reqwest::header::{ACCEPT, DATE, HeaderValue};
 use reqwest::{Method, RequestBuilder, StatusCode, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use crate::document::{DbName, DocId, Document, Revision, json};
+use crate::document::{DbName, DocId, Document, Revision, json, segment};
 
 use nodes::{Node, Nodes};
 
@@ -36,9 +36,6 @@ const TIME_OUT_OF_SEVERAL: Duration = Duration::from_secs(4);
 
 /// How long loading or reading a batch of whole documents may take.
 const LONG_TIME_OUT: Duration = Duration::from_secs(120);
-
-/// What stays as it is in a segment of a path.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'~').remove(b'.');
 
 /// A CouchDB, by one or several of its nodes.
 pub struct Couch {
@@ -313,8 +310,11 @@ impl Couch {
     async fn view(&self, database: &DbName, view: &View, query: &Query, limit: Option<usize>) -> Result<Vec<Row>> {
         let mut parameters = Vec::new();
         match &query.select {
-            Select::From(None) => {}
-            Select::From(Some(key)) => parameters.push(("startkey", json::encode(key))),
+            // rows whose key is no text are none of ours: texts come after numbers and before arrays
+            Select::From(from) => {
+                parameters.push(("startkey", json::encode(from.as_deref().unwrap_or_default())));
+                parameters.push(("endkey", "[]".to_owned()));
+            }
             Select::Key(key, None) => parameters.push(("key", json::encode(key))),
             Select::Key(key, Some(id)) => {
                 parameters.push(("key", json::encode(key)));
@@ -331,8 +331,7 @@ impl Couch {
         let answer = self.read(Request::get(&path).parameters(parameters)).await?;
         let missing = || Error::MissingView { database: database.clone(), design: view.design, view: view.name };
         let rows = answer.found().ok_or_else(missing)?.json::<Listing<ViewRow>>()?.rows;
-        // rows whose key is no text are none of ours
-        Ok(rows.into_iter().filter_map(ViewRow::with_text_key).collect())
+        rows.into_iter().map(ViewRow::with_text_key).collect()
     }
 }
 
@@ -362,8 +361,9 @@ struct ViewRow {
 }
 
 impl ViewRow {
-    fn with_text_key(self) -> Option<Row> {
-        Some(Row { id: self.id, key: json::text(&self.key)?, value: self.value, document: self.doc })
+    fn with_text_key(self) -> Result<Row> {
+        let key = json::text(&self.key).ok_or_else(|| Error::Corrupt(format!("a row's key is {}", self.key)))?;
+        Ok(Row { id: self.id, key, value: self.value, document: self.doc })
     }
 }
 
@@ -420,7 +420,7 @@ struct Request {
 impl Request {
     /// A request to a path of these segments, which wants JSON.
     fn new(method: Method, path: &[&str]) -> Self {
-        let path = path.iter().map(|segment| format!("/{}", utf8_percent_encode(segment, SEGMENT))).collect();
+        let path = path.iter().map(|part| format!("/{}", segment(part))).collect();
         let accept = HeaderValue::from_static("application/json");
         Self { method, path, parameters: HashMap::new(), body: None, accept, time_out: None }
     }
