@@ -6,10 +6,13 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use crossbar_groups::config::{AuditArguments, MigrateArguments, ScopeArguments, ViewsCommand};
-use crossbar_groups::open_store;
+use crossbar_groups::background::Background;
+use crossbar_groups::config::{AuditArguments, MigrateArguments, NoticeArguments, ScopeArguments, ViewsCommand};
+use crossbar_groups::metrics::Metrics;
 use crossbar_groups::operate::{audit, doctor, migrate, progress_bar, views};
+use crossbar_groups::store::SharedStore;
 use crossbar_groups::world::World;
+use crossbar_groups::{notices, open_store};
 
 use crate::print_out;
 
@@ -40,7 +43,7 @@ pub async fn doctor(scope: ScopeArguments) -> Done {
 }
 
 pub async fn audit(arguments: AuditArguments) -> Done {
-    let AuditArguments { scope, fix, yes } = arguments;
+    let AuditArguments { scope, fix, yes, notices } = arguments;
     if fix && !yes && !io::stdin().is_terminal() {
         return Err("--fix asks before it writes, and here is no terminal to ask on: give --yes too".to_owned());
     }
@@ -56,7 +59,7 @@ pub async fn audit(arguments: AuditArguments) -> Done {
     }
     let (endpoints, groups) = report.dangling();
     let mended = match endpoints > 0 && (yes || agreed(endpoints, groups)?) {
-        true => audit::fix(store.as_ref(), &report, World::real()).await,
+        true => mend(store, &report, &notices).await,
         false => Vec::new(),
     };
     if scope.json {
@@ -75,6 +78,15 @@ pub async fn audit(arguments: AuditArguments) -> Done {
     // every fault was a dangling endpoint, and none is left
     let all_mended = mended.len() == groups && mended.iter().all(audit::Mended::is_well);
     Ok(status(report.faults.len() == endpoints && all_mended))
+}
+
+/// Removes the dangling endpoints, and waits until Kazoo's nodes are told of it.
+async fn mend(store: SharedStore, report: &audit::Report, notices: &NoticeArguments) -> Vec<audit::Mended> {
+    let (world, background) = (World::real(), Background::default());
+    let store = notices::over(store, notices, "audit", world, Metrics::new((world.now)()), &background);
+    let mended = audit::fix(store.as_ref(), report, world).await;
+    background.stop().await;
+    mended
 }
 
 /// Asks on the terminal.

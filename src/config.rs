@@ -98,6 +98,10 @@ pub struct AuditArguments {
     /// Remove them without asking
     #[arg(long, requires = "fix")]
     pub yes: bool,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub notices: NoticeArguments,
 }
 
 /// `migrate`
@@ -166,7 +170,7 @@ pub struct ServeArguments {
     pub workers: Option<u16>,
 }
 
-/// `serve --amqp`
+/// `--amqp`
 #[derive(Debug, Clone, Args)]
 pub struct NoticeArguments {
     /// Tell Kazoo's nodes of each document written, over this broker: amqp://user:password@host:port/vhost

@@ -16,11 +16,16 @@ use lapin::types::FieldTable;
 use lapin::{Connection, ConnectionProperties, ExchangeKind};
 use serde_json::{Value, json};
 use url::Url;
+use uuid::Uuid;
 
 use common::proxy::Proxy;
 use common::{Kind, TestAccount, TestApp, TestStore, amqp_url, block_on, document};
 use crossbar_groups::document::Document;
+use crossbar_groups::kazoo::account::AccountId;
 use crossbar_groups::kazoo::time::gregorian_seconds;
+use crossbar_groups::kazoo::views;
+use crossbar_groups::store::Store;
+use crossbar_groups::store::embedded::Embedded;
 
 /// How long something may take that is not to be waited for in vain.
 const SOON: Duration = Duration::from_secs(30);
@@ -48,8 +53,8 @@ impl Message {
 struct KazooNode(Receiver<Message>);
 
 impl KazooNode {
-    fn listen(url: &str, account: &TestAccount) -> Self {
-        let binding = format!("*.{}.*.*", account.id.encoded_database());
+    fn listen(url: &str, account: AccountId) -> Self {
+        let binding = format!("*.{}.*.*", account.encoded_database());
         let (messages, received) = mpsc::channel();
         let (told, listening) = mpsc::channel();
         let url = url.to_owned();
@@ -147,7 +152,7 @@ fn a_write_is_told_as_kazoo_tells_it() {
         let (credentials, realm) = test.credentials(&account);
         let untyped = document(json!({"_id": "old", "name": "Old", "endpoints": {}}));
         block_on(test.store().load(&account.database(), vec![untyped])).unwrap();
-        let node = KazooNode::listen(&url, &account);
+        let node = KazooNode::listen(&url, account.id);
         let app = start(&test, &url, &[]);
         let (groups, token) = (account.path("groups"), account.token.as_str());
 
@@ -222,12 +227,36 @@ fn a_user_whose_secret_is_made_at_sign_in_is_told() {
     let mut user = stored(&test, &account, account.user.as_str());
     user.remove("pvt_signature_secret");
     block_on(test.store().put(&account.database(), &user)).unwrap();
-    let node = KazooNode::listen(&url, &account);
+    let node = KazooNode::listen(&url, account.id);
     let app = start(&test, &url, &[]);
     assert_eq!(app.sign_in(&credentials, &realm).0, 201);
     let message = node.next();
     let database = account.id.encoded_database();
     assert_eq!(message.routing_key, format!("doc_edited.{database}.user.{}", account.user));
+}
+
+#[test]
+fn what_an_audit_mends_is_told() {
+    let Some(url) = amqp_url() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let account: AccountId = Uuid::new_v4().simple().to_string().parse().unwrap();
+    let group = json!({"_id": "g", "pvt_type": "group", "endpoints": {"gone": {"type": "user"}}});
+    block_on(async {
+        let store = Embedded::open(folder.path(), views::ALL).unwrap();
+        store.create(&account.database()).await.unwrap();
+        store.put(&account.database(), &document(group)).await.unwrap();
+    });
+    let node = KazooNode::listen(&url, account);
+    let mended = Command::new(env!("CARGO_BIN_EXE_crossbar-groups"))
+        .args(["audit", "--account", account.as_str(), "--fix", "--yes", "--store"])
+        .arg(folder.path())
+        .env("CROSSBAR_AMQP", &url)
+        .output()
+        .unwrap();
+    assert!(mended.status.success(), "{}", String::from_utf8_lossy(&mended.stderr));
+    let message = node.next();
+    assert_eq!(message.routing_key, format!("doc_edited.{}.group.g", account.encoded_database()));
+    assert_eq!(message.revision(), ("g".to_owned(), 2));
 }
 
 #[test]
@@ -239,7 +268,7 @@ fn a_thousand_writes_do_not_mind_that_the_broker_goes_and_comes() {
     let Some(url) = amqp_url() else { return };
     let test = TestStore::new(Kind::Embedded);
     let account = test.account();
-    let (node, proxy) = (KazooNode::listen(&url, &account), Proxy::before(&url));
+    let (node, proxy) = (KazooNode::listen(&url, account.id), Proxy::before(&url));
     let app = start(&test, &proxy.url(&url), &[]);
     create(&app, &account);
     wait_for_counts(&app, [1, 1, 0]);
@@ -305,7 +334,7 @@ fn what_the_queue_has_no_room_for_is_dropped_and_counted() {
     let Some(url) = amqp_url() else { return };
     let test = TestStore::new(Kind::Embedded);
     let account = test.account();
-    let (node, proxy) = (KazooNode::listen(&url, &account), Proxy::before(&url));
+    let (node, proxy) = (KazooNode::listen(&url, account.id), Proxy::before(&url));
     proxy.cut();
     let app = start(&test, &proxy.url(&url), &["--amqp-queue", "10"]);
     let written: Vec<String> = (0..25).map(|_| create(&app, &account)).collect();
@@ -326,7 +355,7 @@ fn what_waits_is_sent_before_the_service_ends() {
     let Some(url) = amqp_url() else { return };
     let test = TestStore::new(Kind::Embedded);
     let account = test.account();
-    let (node, proxy) = (KazooNode::listen(&url, &account), Proxy::before(&url));
+    let (node, proxy) = (KazooNode::listen(&url, account.id), Proxy::before(&url));
     proxy.cut();
     let app = start(&test, &proxy.url(&url), &[]);
     let written: Vec<String> = (0..20).map(|_| create(&app, &account)).collect();

@@ -8,7 +8,7 @@ mod broker;
 mod publisher;
 mod queue;
 
-use std::net::SocketAddr;
+use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -27,14 +27,14 @@ pub use broker::{Broker, NotABroker};
 use publisher::Publisher;
 use queue::Queue;
 
-/// What notices call us, before an @ and the address. It must be the name of none of Kazoo's nodes.
+/// What notices call us, before an @ and who of us it is. It must be the name of none of Kazoo's nodes.
 const NODE: &str = "crossbar-groups";
 
-/// Lays notices over a store, if the arguments name a broker. They are sent in the name of who listens at `address`.
+/// Lays notices over a store, if the arguments name a broker. They are sent in the name of `crossbar-groups@sender`.
 pub fn over(
     store: SharedStore,
     arguments: &NoticeArguments,
-    address: SocketAddr,
+    sender: impl fmt::Display,
     world: World,
     metrics: Metrics,
     background: &Background,
@@ -43,7 +43,7 @@ pub fn over(
     let (queue, notices) = Queue::new(arguments.amqp_queue, metrics);
     let publisher = Publisher::new(broker.clone(), Arc::clone(&queue), notices);
     background.start(|stopping| publisher.run(stopping));
-    Arc::new(Notifying { store, queue, node: format!("{NODE}@{address}"), world })
+    Arc::new(Notifying { store, queue, node: format!("{NODE}@{sender}"), world })
 }
 
 /// A store that queues a notice of each document that is put into it.

@@ -65,7 +65,7 @@ impl Queue {
         let lost = self.waiting.swap(0, Ordering::AcqRel);
         if lost > 0 {
             self.metrics.notices_dropped(lost);
-            log::error!("{lost} change notices are lost: the broker did not take them before the service stopped");
+            log::error!("{lost} change notices are lost: the broker did not take them in time");
         }
     }
 

@@ -244,7 +244,7 @@ async fn lost_target(store: &dyn Store, database: &DbName, id: &str) -> Result<O
 }
 
 /// Removes the dangling endpoints of a report from their groups, those that still dangle; a group's change is one new
-/// revision. What Kazoo's nodes remember of a group is theirs to forget.
+/// revision. A store with notices ([`notices::over`](crate::notices::over)) tells Kazoo's nodes of it.
 pub async fn fix(store: &dyn Store, report: &Report, world: World) -> Vec<Mended> {
     let mut groups: BTreeMap<(&DbName, &str), Vec<&str>> = BTreeMap::new();
     for fault in &report.faults {
