@@ -1,5 +1,5 @@
 //! HTTP: the request pipeline, in the order of Kazoo's own checks (`api_resource`, `api_util`), and the resources at
-//! its end. It reads from top to bottom in [`answer`].
+//! its end. It reads from top to bottom in `answer`.
 
 pub mod admin;
 mod answer;
@@ -34,11 +34,11 @@ use crate::world::World;
 use answer::{ANY_METHOD, Answer, Frame};
 use authentication::Token;
 use conditions::Conditions;
-use error::Error;
 use incoming::Incoming;
 use path::{NamedAccount, Path, Resource};
 
 pub use authentication::{Authenticator, Known};
+pub use error::Error;
 pub use limit::Limiter;
 
 /// What every request shares.

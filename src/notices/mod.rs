@@ -1,7 +1,7 @@
 //! Change notices: after each document that is written, Kazoo's nodes are told over AMQP, so that they drop it from
 //! their caches.
 //!
-//! No request waits for the broker. A notice is queued when its document is written; one task, [`publisher`], brings
+//! No request waits for the broker. A notice is queued when its document is written; one task, `publisher`, brings
 //! what is queued to the broker, at least once and in order, and waits for it when it is away.
 
 mod broker;

@@ -56,8 +56,8 @@ struct Inner {
 }
 
 impl Embedded {
-    /// Opens the store in a folder, making both if they are not there, the folder for its owner alone. Rows of views that this build does not have,
-    /// or makes otherwise, are made anew.
+    /// Opens the store in a folder, making both if they are not there, the folder for its owner alone. Rows of views
+    /// that this build does not have, or makes otherwise, are made anew.
     ///
     /// Errors: the folder can't be made or written, another process has the store open, or the file is no store.
     pub fn open(folder: &Path, views: &'static [View]) -> Result<Self> {
