@@ -4,7 +4,7 @@
 //! that is not there.
 //!
 //! What one node fails to answer is asked of the next. That is harmless, writes included: each names the revision that
-//! it replaces or makes, so that it happens once; [`Couch::write`] finds out where it had happened already.
+//! it replaces or makes, so that it happens once; `Couch::write` finds out where it had happened already.
 
 mod nodes;
 
