@@ -8,9 +8,9 @@ COPY fixtures fixtures
 RUN cargo build --release --locked
 
 FROM debian:bookworm-slim
-# for the health checks of docker-compose.yml
+# certificates for a CouchDB at https://, curl for the health checks of docker-compose.yml
 RUN apt-get update \
- && apt-get install -y --no-install-recommends curl \
+ && apt-get install -y --no-install-recommends ca-certificates curl \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --system --uid 10001 --create-home --home-dir /var/lib/crossbar-groups crossbar-groups
 COPY --from=build /build/target/release/crossbar-groups /usr/local/bin/

@@ -43,10 +43,16 @@ pub struct Couch {
     design_documents: &'static [DesignDocument],
 }
 
-/// The text is no URL of a CouchDB.
+/// Why nothing can be asked of a CouchDB.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no CouchDB URL (http://user:password@host:5984): {0}")]
-pub struct NotACouchUrl(String);
+pub enum NoClient {
+    /// The text is no URL of a CouchDB.
+    #[error("no CouchDB URL (http://user:password@host:5984): {0}")]
+    Url(String),
+    /// The HTTP library can't be set up. It reads the machine's certificates even where no URL needs them.
+    #[error("no HTTP client: {0}; are the machine's CA certificates installed (Debian's ca-certificates)?")]
+    Http(String),
+}
 
 impl Couch {
     /// A CouchDB by the URLs of its nodes, credentials inside, the one to be preferred first. Nothing is asked of them
@@ -54,10 +60,10 @@ impl Couch {
     pub fn new<U: AsRef<str>>(
         urls: &[U],
         design_documents: &'static [DesignDocument],
-    ) -> std::result::Result<Self, NotACouchUrl> {
+    ) -> std::result::Result<Self, NoClient> {
         let time_out = if urls.len() > 1 { TIME_OUT_OF_SEVERAL } else { TIME_OUT };
         let nodes = urls.iter().map(|url| node(url.as_ref(), time_out)).collect::<std::result::Result<_, _>>()?;
-        let nodes = Nodes::new(nodes).ok_or_else(|| NotACouchUrl("there is none".to_owned()))?;
+        let nodes = Nodes::new(nodes).ok_or_else(|| NoClient::Url("there is none".to_owned()))?;
         Ok(Self { nodes, design_documents })
     }
 
@@ -377,11 +383,11 @@ fn with_some_revision(mut document: Document) -> Document {
 }
 
 /// The node of a URL.
-fn node(url: &str, time_out: Duration) -> std::result::Result<Node, NotACouchUrl> {
-    let url = Url::parse(url).map_err(|error| NotACouchUrl(error.to_string()))?;
-    let host = url.host_str().ok_or_else(|| NotACouchUrl("it names no host".to_owned()))?;
+fn node(url: &str, time_out: Duration) -> std::result::Result<Node, NoClient> {
+    let url = Url::parse(url).map_err(|error| NoClient::Url(error.to_string()))?;
+    let host = url.host_str().ok_or_else(|| NoClient::Url("it names no host".to_owned()))?;
     if !matches!(url.path(), "" | "/") {
-        return Err(NotACouchUrl("it has a path".to_owned()));
+        return Err(NoClient::Url("it has a path".to_owned()));
     }
     let name = match url.port() {
         Some(port) => format!("{host}:{port}"),
@@ -392,7 +398,7 @@ fn node(url: &str, time_out: Duration) -> std::result::Result<Node, NotACouchUrl
     let password = url.password().map(plain);
     let server = format!("{}://{name}", url.scheme());
     let client = Client::new_with_timeout(&server, user.as_deref(), password.as_deref(), Some(time_out.as_secs()));
-    Ok(Node::new(client.map_err(|error| NotACouchUrl(error.to_string()))?, name))
+    Ok(Node::new(client.map_err(|error| NoClient::Http(error.to_string()))?, name))
 }
 
 /// The revision by which a store has what was to be written, if that is what it has.
