@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use common::client;
 use common::proxy::Proxy;
 use common::{Kind, TestAccount, TestApp, TestStore, block_on};
 use crossbar_groups::document::DocId;
@@ -152,13 +153,30 @@ fn a_write_whose_answer_is_lost_is_made_once() {
     });
 }
 
+/// Connections come into its queue, and nobody takes them out.
+fn hanging() -> (TcpListener, String) {
+    let node = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", node.local_addr().unwrap());
+    (node, url)
+}
+
+#[test]
+fn a_node_that_hangs_is_left_alone_also_when_nobody_waits_for_it() {
+    let Some(url) = common::couchdb_url() else { return };
+    let (_node, hanging) = hanging();
+    let app = before(&[hanging, url]);
+    let ready = || client::send(app.address, "GET", "/readyz", &[], None).unwrap().status;
+    // it gives the store less time than a node has
+    assert_eq!(ready(), 503);
+    assert_eq!(ready(), 200);
+}
+
 #[test]
 fn a_node_that_hangs_is_waited_for_once() {
     let Some(url) = common::couchdb_url() else { return };
     let account = TestStore::new(Kind::Couch(url.clone())).account();
-    // connections come into its queue, and nobody takes them out
-    let hanging = TcpListener::bind("127.0.0.1:0").unwrap();
-    let app = before(&[format!("http://{}", hanging.local_addr().unwrap()), url]);
+    let (_node, hanging) = hanging();
+    let app = before(&[hanging, url]);
     let groups = account.path("groups");
     let first = Instant::now();
     assert_eq!(app.get(&groups, &account.token).status, 200);

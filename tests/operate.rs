@@ -13,6 +13,7 @@ use bytes::Bytes;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
+use common::proxy::Proxy;
 use common::{Kind, TestAccount, TestApp, TestStore, block_on, document, seed_files};
 use crossbar_groups::document::{DbName, DocId, Document, Revision};
 use crossbar_groups::dump::{self, Dump};
@@ -21,9 +22,11 @@ use crossbar_groups::kazoo::views as native;
 use crossbar_groups::operate::audit::{self, Outcome};
 use crossbar_groups::operate::views::{Found, Owner, Rows};
 use crossbar_groups::operate::{doctor, migrate, views};
+use crossbar_groups::store::couch::Couch;
 use crossbar_groups::store::embedded::Embedded;
 use crossbar_groups::store::{self, Nodes, Query, Result, Row, Server, SharedStore, Store, View};
 use crossbar_groups::world::World;
+use url::Url;
 
 // ---- a store that is watched
 
@@ -514,7 +517,8 @@ fn doctor_finds_what_is_wrong_with_the_server() {
         let nodes = Nodes { cluster: names(&["a@x", "b@x", "c@x"]), connected: names(connected) };
         let (now, by) = (SystemTime::now(), Duration::from_secs(off.unsigned_abs()));
         let time = if off < 0 { now - by } else { now + by };
-        let server = Server::Couch { version: version.to_owned(), nodes: Some(nodes), time: Some(time) };
+        let (version, nodes, time) = (version.to_owned(), Some(nodes), Some(time));
+        let server = Server::Couch { version, nodes, time, failing: Vec::new() };
         Arc::new(Watched { server: Some(server), ..Watched::new(Arc::clone(&seeded)) }) as SharedStore
     };
     let all = ["a@x", "b@x", "c@x"];
@@ -532,6 +536,20 @@ fn doctor_finds_what_is_wrong_with_the_server() {
             assert_fails(&report, failed);
         }
     });
+}
+
+#[test]
+fn doctor_finds_a_node_that_does_not_answer() {
+    let Some(url) = common::couchdb_url() else { return };
+    let away = Proxy::before(&url);
+    away.cut();
+    let nodes = [url.clone(), away.url(&url)];
+    let store: SharedStore = Arc::new(Couch::new(&nodes, native::DESIGN_DOCUMENTS).unwrap());
+    let report = block_on(doctor::examine(&store, None, World::real()));
+    assert!(failures(&report).contains(&"reachable"), "{report}");
+    let address = Url::parse(&nodes[1]).unwrap();
+    let named = format!("it answers, but not by 127.0.0.1:{}: ", address.port().unwrap());
+    assert!(report.to_string().contains(&named), "{report}");
 }
 
 #[test]

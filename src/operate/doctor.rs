@@ -35,6 +35,9 @@ const TOKEN_LIFETIME_S: i64 = 60;
 /// How long what is read is remembered: one look.
 const REMEMBERED: Duration = Duration::from_secs(1);
 
+/// What to do where a store is not reached.
+const SEE_STORE: &str = "see that it runs, and that --store has its host, port, user and password (or its folder)";
+
 /// One thing that the service needs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Check {
@@ -90,8 +93,7 @@ fn skipped(reason: impl Into<String>) -> Outcome {
 impl Report {
     /// The report of a store that could not be opened.
     pub fn unreachable(reason: &str) -> Self {
-        let remedy = "see that it runs, and that --store has its host, port, user and password (or its folder)";
-        Self { checks: vec![Check { name: "reachable", outcome: failed(reason, remedy) }] }
+        Self { checks: vec![Check { name: "reachable", outcome: failed(reason, SEE_STORE) }] }
     }
 
     /// Whether nothing failed.
@@ -111,7 +113,7 @@ pub async fn examine(store: &SharedStore, only: Option<AccountId>, world: World)
     let accounts = super::accounts(store.as_ref()).await;
     let authenticator = Authenticator::new(Arc::clone(store), Metrics::new(before), REMEMBERED);
     let mut checks = vec![
-        Check { name: "reachable", outcome: ok("it answers") },
+        Check { name: "reachable", outcome: reachable(&server) },
         Check { name: "version", outcome: version(&server) },
         Check { name: "cluster", outcome: cluster(&server) },
         Check { name: "clock", outcome: clock(&server, before, after) },
@@ -141,6 +143,15 @@ pub async fn examine(store: &SharedStore, only: Option<AccountId>, world: World)
     };
     checks.push(Check { name: "token", outcome: token });
     Report { checks }
+}
+
+fn reachable(server: &Server) -> Outcome {
+    match server {
+        Server::Couch { failing, .. } if !failing.is_empty() => {
+            failed(format!("it answers, but not by {}", failing.join("; ")), SEE_STORE)
+        }
+        _ => ok("it answers"),
+    }
 }
 
 fn version(server: &Server) -> Outcome {

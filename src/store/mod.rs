@@ -102,6 +102,8 @@ pub enum Server {
         nodes: Option<Nodes>,
         /// The time by its clock, in whole seconds.
         time: Option<SystemTime>,
+        /// Of the nodes by which we reach it, those that do not answer as they should, each with the reason.
+        failing: Vec<String>,
     },
 }
 

@@ -9,11 +9,12 @@
 mod nodes;
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use couch_rs::Client;
+use futures::future::join_all;
 use jiff::fmt::rfc2822;
 use percent_encoding::percent_decode_str;
 use reqwest::header::{ACCEPT, DATE, HeaderValue};
@@ -89,10 +90,10 @@ impl Couch {
     async fn send(&self, request: Request) -> Result<Answer> {
         let mut may_have_happened = false;
         let mut last = Err(Error::Unreachable("no node".to_owned()));
-        for node in self.nodes.in_order(Instant::now()) {
-            match answered(request.to(&node.client)).await {
+        for asked in self.nodes.in_order() {
+            match answered(request.to(asked.node().client())).await {
                 Ok(answer) if !answer.status.is_server_error() => {
-                    node.answered();
+                    asked.answered();
                     return Ok(Answer { may_have_happened, ..answer });
                 }
                 Ok(answer) => {
@@ -104,9 +105,7 @@ impl Couch {
                     last = Err(failure.error);
                 }
             }
-            if self.nodes.are_several() {
-                node.failed(Instant::now());
-            }
+            asked.failed();
         }
         last
     }
@@ -308,6 +307,7 @@ impl Store for Couch {
             version: greeting.version,
             nodes: membership.map(|told| super::Nodes { cluster: told.cluster_nodes, connected: told.all_nodes }),
             time: date.map(SystemTime::from),
+            failing: join_all(self.nodes.all().map(failing)).await.into_iter().flatten().collect(),
         })
     }
 }
@@ -399,6 +399,13 @@ fn node(url: &str, time_out: Duration) -> std::result::Result<Node, NoClient> {
     let server = format!("{}://{name}", url.scheme());
     let client = Client::new_with_timeout(&server, user.as_deref(), password.as_deref(), Some(time_out.as_secs()));
     Ok(Node::new(client.map_err(|error| NoClient::Http(error.to_string()))?, name))
+}
+
+/// A node that does not answer as it should, and why.
+async fn failing(node: &Node) -> Option<String> {
+    let answer = answered(Request::get(&[]).to(node.client())).await.map_err(|failure| failure.error);
+    let error = answer.and_then(Answer::accepted).err()?;
+    Some(format!("{}: {error}", node.name()))
 }
 
 /// The revision by which a store has what was to be written, if that is what it has.

@@ -18,10 +18,12 @@ const FIRST_REST: Duration = Duration::from_secs(1);
 /// The longest that a node is left alone.
 const LONGEST_REST: Duration = Duration::from_secs(30);
 
+/// After how long without an answer a node has failed whose client would not wait any longer.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// A node: its client, and how it has done lately.
 pub struct Node {
-    /// Whom to ask.
-    pub client: Client,
+    client: Client,
     /// What logs call it: its host and port.
     name: String,
     health: Mutex<Health>,
@@ -29,6 +31,14 @@ pub struct Node {
 
 /// All nodes, of which there is at least one.
 pub struct Nodes(Vec<Node>);
+
+/// A node that is asked something. If this is dropped, whoever wanted to know has given up.
+pub struct Asked<'n> {
+    node: &'n Node,
+    since: Instant,
+    /// Whether it is known how it ended. Of one node alone nobody needs to know.
+    is_over: bool,
+}
 
 /// How a node has done lately.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -81,15 +91,23 @@ impl Node {
         Self { client, name, health: Mutex::default() }
     }
 
-    /// It answered.
-    pub fn answered(&self) {
+    /// Whom to ask.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Its host and port.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn answered(&self) {
         if std::mem::take(&mut *self.health()) != Health::Well {
             log::warn!("CouchDB node {} is back", self.name);
         }
     }
 
-    /// It did not, and is left alone from `now` on.
-    pub fn failed(&self, now: Instant) {
+    fn failed(&self, now: Instant) {
         let before = {
             let mut health = self.health();
             let before = *health;
@@ -113,17 +131,51 @@ impl Nodes {
         (!nodes.is_empty()).then_some(Self(nodes))
     }
 
-    /// Whether there is another to ask if one fails.
-    pub fn are_several(&self) -> bool {
-        self.0.len() > 1
+    /// All of them, as they were given.
+    pub fn all(&self) -> impl Iterator<Item = &Node> {
+        self.0.iter()
     }
 
     /// The nodes in the order in which they are to be asked: those that are well, then those that are left alone, the
     /// one whose time ends first before the others. Each that is taken is to be asked at once.
-    pub fn in_order(&self, now: Instant) -> impl Iterator<Item = &Node> {
+    pub fn in_order(&self) -> impl Iterator<Item = Asked<'_>> {
+        let now = Instant::now();
         let resting: Vec<Option<Instant>> = self.0.iter().map(|node| node.health().resting(now)).collect();
         let nodes = order(&resting).into_iter().filter_map(|place| self.0.get(place));
-        nodes.inspect(move |node| node.health().asked(now))
+        nodes.map(|node| {
+            let since = Instant::now();
+            node.health().asked(since);
+            Asked { node, since, is_over: self.0.len() == 1 }
+        })
+    }
+}
+
+impl Asked<'_> {
+    /// Whom to ask.
+    pub fn node(&self) -> &Node {
+        self.node
+    }
+
+    /// It answered.
+    pub fn answered(mut self) {
+        if !std::mem::replace(&mut self.is_over, true) {
+            self.node.answered();
+        }
+    }
+
+    /// It did not, and is left alone for a while.
+    pub fn failed(mut self) {
+        if !std::mem::replace(&mut self.is_over, true) {
+            self.node.failed(Instant::now());
+        }
+    }
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        if !self.is_over && self.since.elapsed() >= PATIENCE {
+            self.node.failed(Instant::now());
+        }
     }
 }
 
