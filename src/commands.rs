@@ -83,7 +83,7 @@ pub async fn audit(arguments: AuditArguments) -> Done {
 /// Removes the dangling endpoints, and waits until Kazoo's nodes are told of it.
 async fn mend(store: SharedStore, report: &audit::Report, notices: &NoticeArguments) -> Vec<audit::Mended> {
     let (world, background) = (World::real(), Background::default());
-    let store = notices::over(store, notices, "audit", world, Metrics::new((world.now)()), &background);
+    let store = notices::over(store, notices.settings(), "audit", world, Metrics::new((world.now)()), &background);
     let mended = audit::fix(store.as_ref(), report, world).await;
     background.stop().await;
     mended

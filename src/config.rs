@@ -15,7 +15,7 @@ use clap::{Arg, Args, Parser, Subcommand, ValueEnum};
 use crate::document::DbName;
 use crate::kazoo::account::AccountId;
 use crate::kazoo::views::DESIGN_DOCUMENTS;
-use crate::notices::Broker;
+use crate::notices::{Broker, Settings};
 
 /// Kazoo 4.3's crossbar for groups: the same REST API, on a CouchDB or on an embedded store.
 #[derive(Debug, Parser)]
@@ -180,6 +180,14 @@ pub struct NoticeArguments {
     /// How many change notices may wait for a broker that is away; further ones are dropped
     #[arg(long, env = "CROSSBAR_AMQP_QUEUE", default_value = "10000", value_parser = at_least_one(), value_name = "NUMBER")]
     pub amqp_queue: usize,
+}
+
+impl NoticeArguments {
+    /// Where notices go; None if they are not wanted.
+    pub fn settings(&self) -> Option<Settings> {
+        let (broker, capacity) = (self.amqp.clone()?, self.amqp_queue);
+        Some(Settings { broker, capacity })
+    }
 }
 
 /// `import`

@@ -91,7 +91,7 @@ impl Application {
         let store: SharedStore = Arc::new(Measured::new(store, metrics.clone()));
         let admin = Admin::new(Arc::clone(&store), metrics.clone());
         let background = Background::default();
-        let store = notices::over(store, &arguments.notices, address, world, metrics.clone(), &background);
+        let store = notices::over(store, arguments.notices.settings(), address, world, metrics.clone(), &background);
         let api = web::Data::new(Api {
             authenticator: Authenticator::new(Arc::clone(&store), metrics.clone(), arguments.auth_cache),
             limiter: Limiter::new(arguments.rate_limit, arguments.trusted_proxy.iter().copied()),

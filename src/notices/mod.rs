@@ -15,7 +15,6 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::background::Background;
-use crate::config::NoticeArguments;
 use crate::document::{DbName, DocId, Document, Revision};
 use crate::kazoo::notice::Notice;
 use crate::metrics::Metrics;
@@ -30,18 +29,27 @@ use queue::Queue;
 /// What notices call us, before an @ and who of us it is. It must be the name of none of Kazoo's nodes.
 const NODE: &str = "crossbar-groups";
 
-/// Lays notices over a store, if the arguments name a broker. They are sent in the name of `crossbar-groups@sender`.
+/// Where notices go.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The broker.
+    pub broker: Broker,
+    /// How many notices may wait for it.
+    pub capacity: usize,
+}
+
+/// Lays notices over a store, if they are wanted. They are sent in the name of `crossbar-groups@sender`.
 pub fn over(
     store: SharedStore,
-    arguments: &NoticeArguments,
+    settings: Option<Settings>,
     sender: impl fmt::Display,
     world: World,
     metrics: Metrics,
     background: &Background,
 ) -> SharedStore {
-    let Some(broker) = &arguments.amqp else { return store };
-    let (queue, notices) = Queue::new(arguments.amqp_queue, metrics);
-    let publisher = Publisher::new(broker.clone(), Arc::clone(&queue), notices);
+    let Some(Settings { broker, capacity }) = settings else { return store };
+    let (queue, notices) = Queue::new(capacity, metrics);
+    let publisher = Publisher::new(broker, Arc::clone(&queue), notices);
     background.start(|stopping| publisher.run(stopping));
     Arc::new(Notifying { store, queue, node: format!("{NODE}@{sender}"), world })
 }
