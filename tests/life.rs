@@ -64,6 +64,9 @@ fn admin_routes_are_where_they_are_asked_for() {
     assert_eq!(app.admin_address, app.address);
     assert_eq!(admin(&app, "/healthz"), (200, json!({"status": "alive"})));
     assert_eq!(admin(&app, "/readyz"), (200, json!({"status": "ready"})));
+    for path in ["/healthz", "/readyz", "/metrics"] {
+        assert_eq!(client::send(app.address, "HEAD", path, &[], None).unwrap().status, 200, "{path}");
+    }
 
     let apart = TestApp::start(test.store(), &["--admin-listen", "127.0.0.1:0"]);
     assert_ne!(apart.admin_address, apart.address);

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix_web::http::header::ContentType;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpResponse, guard, web};
 use serde_json::json;
 
 use crate::document::{DbName, DocId};
@@ -38,10 +38,12 @@ impl Admin {
 
 /// Adds `/healthz`, `/readyz` and `/metrics`.
 pub fn routes(config: &mut web::ServiceConfig) {
+    // who balances load often asks for the head alone
+    let read = || web::route().guard(guard::Any(guard::Get()).or(guard::Head()));
     config
-        .route("/healthz", web::get().to(healthz))
-        .route("/readyz", web::get().to(readyz))
-        .route("/metrics", web::get().to(metrics));
+        .route("/healthz", read().to(healthz))
+        .route("/readyz", read().to(readyz))
+        .route("/metrics", read().to(metrics));
 }
 
 async fn healthz() -> HttpResponse {
