@@ -62,9 +62,7 @@ async fn ready(admin: &Admin) -> Result<(), &'static str> {
     if admin.is_stopping.load(Ordering::Relaxed) {
         return Err("stopping");
     }
-    let (Ok(database), Ok(id)) = ("system_config".parse::<DbName>(), "auth".parse::<DocId>()) else {
-        unreachable!("names of CouchDB's kind")
-    };
+    let (database, id) = (DbName::fixed("system_config"), DocId::fixed("auth"));
     match tokio::time::timeout(READY_WITHIN, admin.store.get(&database, &id)).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(store::Error::Unreachable(_))) => Err("store unreachable"),

@@ -146,7 +146,7 @@ impl Authenticator {
     /// The signing key of this id; None if there is none.
     pub async fn key(&self, id: &DocId) -> Result<Option<Arc<SigningKey>>, store::Error> {
         let read = async {
-            let pem = self.store.attachment(&database(SYSTEM_AUTH), id, PRIVATE_KEY).await?;
+            let pem = self.store.attachment(&DbName::fixed(SYSTEM_AUTH), id, PRIVATE_KEY).await?;
             Ok(pem.and_then(|pem| SigningKey::of_pem(id.as_str(), &pem).ok()).map(Arc::new))
         };
         self.remembered("key", self.keys.entry(id.clone()).or_try_insert_with(read).await)
@@ -213,14 +213,9 @@ impl Authenticator {
 }
 
 /// The `default` section of a document of `system_config`; empty if there is none.
-async fn defaults(store: &dyn Store, id: &str) -> Result<Document, store::Error> {
-    let id = id.parse().unwrap_or_else(|_| unreachable!("{id} is a document's id"));
-    let document = store.get(&database(SYSTEM_CONFIG), &id).await?;
+async fn defaults(store: &dyn Store, id: &'static str) -> Result<Document, store::Error> {
+    let document = store.get(&DbName::fixed(SYSTEM_CONFIG), &DocId::fixed(id)).await?;
     Ok(document.and_then(|document| document.get("default").and_then(Document::from_raw)).unwrap_or_default())
-}
-
-fn database(name: &str) -> DbName {
-    name.parse().unwrap_or_else(|_| unreachable!("{name} is a database's name"))
 }
 
 fn cache<K, V>(remembered: Duration) -> Cache<K, V>

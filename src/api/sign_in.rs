@@ -52,7 +52,8 @@ pub async fn by_api_key(api: &Api, incoming: &Incoming) -> Result<Answer, Error>
     let data = API_AUTH.validate_raw(incoming.data())?;
     let key = data.text("api_key").unwrap_or_default();
     let unknown = || Error::UnknownApiKey(key.clone());
-    let row = secret_row(api, &accounts_database(), &views::ACCOUNTS_BY_API_KEY, &key).await?.ok_or_else(unknown)?;
+    let row =
+        secret_row(api, &DbName::fixed(ACCOUNTS), &views::ACCOUNTS_BY_API_KEY, &key).await?.ok_or_else(unknown)?;
     let account = account_of(&row).ok_or_else(unknown)?;
     let account = api.authenticator.account(account).await?.ok_or_else(unknown)?;
     signed_in(api, incoming, &account, None, BY_API_KEY).await
@@ -67,7 +68,7 @@ async fn named_accounts(api: &Api, data: &Document) -> Result<Vec<AccountId>, Er
         (None, None) => return Ok(Vec::new()),
     };
     let query = Query { select: Select::Key(key, None), limit: 10, documents: false };
-    let rows = api.store.query(&accounts_database(), &view, &query).await?;
+    let rows = api.store.query(&DbName::fixed(ACCOUNTS), &view, &query).await?;
     Ok(rows.iter().filter_map(account_of).collect())
 }
 
@@ -87,10 +88,6 @@ async fn secret_row(api: &Api, database: &DbName, view: &View, secret: &str) -> 
 
 fn account_of(row: &Row) -> Option<AccountId> {
     Document::from_raw(&row.value)?.text("account_id")?.parse().ok()
-}
-
-fn accounts_database() -> DbName {
-    ACCOUNTS.parse().unwrap_or_else(|_| unreachable!("{ACCOUNTS} is a database's name"))
 }
 
 /// A token for an account, or a user of it, that is neither disabled nor expired.

@@ -21,6 +21,11 @@ pub struct DocId(String);
 pub struct NotADocId;
 
 impl DocId {
+    /// An id that stands in this program, where it is known to be one.
+    pub fn fixed(id: &'static str) -> Self {
+        id.parse().unwrap_or_else(|_| unreachable!("{id} is a document's id"))
+    }
+
     /// The id's text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -63,6 +68,11 @@ pub struct DbName(String);
 pub struct NotADbName(String);
 
 impl DbName {
+    /// A name that stands in this program, where it is known to be one.
+    pub fn fixed(name: &'static str) -> Self {
+        name.parse().unwrap_or_else(|_| unreachable!("{name} is a database's name"))
+    }
+
     /// The name's text, slashes and all.
     pub fn as_str(&self) -> &str {
         &self.0

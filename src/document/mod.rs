@@ -128,6 +128,22 @@ impl Document {
         json::encode(self)
     }
 
+    /// One text for all documents of the same value, whatever the order of their fields and the digits of their
+    /// numbers. One that is nested too deep to be walked stands for itself.
+    pub fn canonical(&self) -> String {
+        json::tree(&self.to_raw()).map_or_else(|_| self.to_json(), |tree| json::canonical(&tree))
+    }
+
+    /// Whether both hold the same, by value, whatever their revisions.
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        let content = |document: &Self| {
+            let mut document = document.clone();
+            document.remove("_rev");
+            document.canonical()
+        };
+        content(self) == content(other)
+    }
+
     /// The document as a value, to be put into another document.
     pub fn to_raw(&self) -> Box<RawValue> {
         json::raw(self)

@@ -15,12 +15,12 @@ use futures::{Stream, pin_mut};
 use indicatif::ProgressBar;
 use serde::Serialize;
 
-use crate::document::{DbName, DocId, Document, hex, json};
+use crate::document::{DbName, DocId, Document, hex};
 use crate::dump::{Error, documents};
 use crate::kazoo::account::{ACCOUNTS, AccountId};
 use crate::store::{self, Attachments, Server, Store};
 
-use super::{accounts, counted, system_database, views, write_lines};
+use super::{accounts, counted, views, write_lines};
 
 /// How many databases are carried at a time: their documents come with their attachments.
 const PARALLEL: usize = 4;
@@ -92,7 +92,7 @@ pub async fn migrate(
 ) -> Result<Report, Error> {
     let parts = match only {
         Some(account) => {
-            let copy = Part::One(system_database(ACCOUNTS), account.document_id());
+            let copy = Part::One(DbName::fixed(ACCOUNTS), account.document_id());
             vec![Part::Whole(account.database()), copy]
         }
         None => databases(from).await?.into_iter().map(Part::Whole).collect(),
@@ -203,18 +203,10 @@ async fn content(store: &dyn Store, part: &Part) -> Result<Content, Error> {
     pin_mut!(all);
     while let Some(document) = all.try_next().await? {
         documents += 1;
-        context.update(canonical(&document).as_bytes());
+        context.update(document.canonical().as_bytes());
         context.update(b"\n");
     }
     Ok(Content { documents, digest: hex(context.finish().as_ref()) })
-}
-
-fn canonical(document: &Document) -> String {
-    match json::tree(&document.to_raw()) {
-        Ok(tree) => json::canonical(&tree),
-        // nested too deep to be walked
-        Err(_) => document.to_json(),
-    }
 }
 
 impl Report {

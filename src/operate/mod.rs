@@ -39,7 +39,7 @@ pub fn progress_bar() -> ProgressBar {
 ///
 /// Errors: there is no such database, or the store fails.
 pub async fn accounts(store: &dyn Store) -> Result<Vec<AccountId>, Error> {
-    let database = system_database(ACCOUNTS);
+    let database = DbName::fixed(ACCOUNTS);
     let documents = documents(store, &database, Attachments::Named);
     pin_mut!(documents);
     let mut accounts = Vec::new();
@@ -62,13 +62,9 @@ async fn databases(store: &dyn Store, only: Option<AccountId>) -> Result<Vec<DbN
         None => {
             let accounts = accounts(store).await?;
             let databases = accounts.iter().map(AccountId::database);
-            Ok([system_database(ACCOUNTS)].into_iter().chain(databases).collect())
+            Ok([DbName::fixed(ACCOUNTS)].into_iter().chain(databases).collect())
         }
     }
-}
-
-fn system_database(name: &str) -> DbName {
-    name.parse().unwrap_or_else(|_| unreachable!("{name} is a database's name"))
 }
 
 /// `1 database`, `2 databases`.

@@ -105,8 +105,7 @@ async fn subtract_rows(
     view: &View,
     ledger: &mut Ledger,
 ) -> Result<(), store::Error> {
-    // from the first text on: Kazoo's own views also have rows without a key, which nobody looks up
-    let query = Query { select: Select::From(Some(String::new())), limit: BATCH, documents: false };
+    let query = Query { select: Select::From(None), limit: BATCH, documents: false };
     let rows = rows(store, database, view, query);
     pin_mut!(rows);
     while let Some(row) = rows.try_next().await? {

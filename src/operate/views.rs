@@ -8,7 +8,7 @@ use futures::stream::{self, StreamExt};
 use indicatif::ProgressBar;
 use serde::Serialize;
 
-use crate::document::{DbName, Document, json};
+use crate::document::{DbName, Document};
 use crate::dump::Error;
 use crate::kazoo::account::AccountId;
 use crate::kazoo::views::{ALL, DESIGN_DOCUMENTS};
@@ -230,15 +230,7 @@ pub(super) fn is_ours(document: &Document) -> bool {
 
 fn owner_of(ours: &DesignDocument, found: Option<&Document>) -> Owner {
     let Some(found) = found else { return Owner::Missing };
-    let equal = |one: &Document, other: &Document| {
-        let value = |document: &Document| {
-            let mut document = document.clone();
-            document.remove("_rev");
-            json::tree(&document.to_raw()).map(|tree| json::canonical(&tree)).ok()
-        };
-        value(one) == value(other)
-    };
-    if content(ours).is_ok_and(|ours| equal(&ours, found)) {
+    if content(ours).is_ok_and(|ours| ours.is_same_as(found)) {
         return Owner::Ours;
     }
     let views = found.get("views").and_then(Document::from_raw).unwrap_or_default();

@@ -412,12 +412,7 @@ async fn failing(node: &Node) -> Option<String> {
 fn written_as(found: &Document, wanted: &Document) -> Option<Revision> {
     let revision = found.revision()?;
     let is_next = revision.number() == wanted.revision().map_or(0, |replaced| replaced.number()) + 1;
-    let content = |document: &Document| {
-        let mut document = document.clone();
-        document.remove("_rev");
-        json::tree(&document.to_raw()).map(|tree| json::canonical(&tree)).ok()
-    };
-    (is_next && content(found) == content(wanted)).then_some(revision)
+    (is_next && found.is_same_as(wanted)).then_some(revision)
 }
 
 /// A request that can be sent to any node.
