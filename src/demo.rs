@@ -5,11 +5,10 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::api::Authenticator;
+use crate::auth::Auth;
 use crate::document::DocId;
 use crate::dump::{self, Dump};
 use crate::kazoo::account::AccountId;
-use crate::kazoo::token::{Claims, IdentityKey};
 use crate::metrics::Metrics;
 use crate::store::{SharedStore, Store};
 use crate::world::World;
@@ -72,22 +71,10 @@ pub async fn fill(store: &dyn Store, folder: &Path) -> Result<(), Error> {
 /// A token that the demo's store accepts.
 pub async fn token(store: &SharedStore, world: World) -> Result<String, Error> {
     let failed = |what: &str| Error::Token(what.to_owned());
-    let authenticator =
-        Authenticator::new(SharedStore::clone(store), Metrics::new((world.now)()), Duration::from_secs(1));
-    let store_failed = |error: crate::store::Error| Error::Token(error.to_string());
+    let auth = Auth::new(SharedStore::clone(store), Metrics::new((world.now)()), Duration::from_secs(1), world);
     let account: AccountId = ADMIN.0.parse().map_err(|_| failed("no account"))?;
     let user: DocId = ADMIN.1.parse().map_err(|_| failed("no user"))?;
-
-    let config = authenticator.config().await.map_err(store_failed)?;
-    let key_id = config.system_key.as_ref().ok_or_else(|| failed("no system key"))?;
-    let key = authenticator.key(key_id).await.map_err(store_failed)?.ok_or_else(|| failed("no key"))?;
-    let owner = authenticator.owner(account, &user).await.map_err(store_failed)?;
-    let secret = owner.and_then(|owner| owner.secret.clone()).ok_or_else(|| failed("no secret"))?;
-    let system_secret = config.identity_secret.as_ref().ok_or_else(|| failed("no system secret"))?;
-
-    let expires = world.unix_seconds().saturating_add(LIFETIME_S);
-    let claims = Claims::new(account, Some(user.to_string()), "demo", expires);
-    key.sign(claims, &IdentityKey::new(&secret, system_secret)).map_err(|error| failed(&error.to_string()))
+    auth.issue(account, Some(&user), "demo", LIFETIME_S).await.map_err(|error| failed(&error.to_string()))
 }
 
 /// What to tell who started the demo. The token is put into a file of `folder` as a header, for curl to read.

@@ -2,11 +2,12 @@
 //!
 //! A request goes down once and comes back up:
 //!
-//! - [`api`]: HTTP. The pipeline of checks, and the resources at its end; envelopes, errors, tokens.
+//! - [`api`]: HTTP. The pipeline of checks, and the resources at its end; envelopes, errors.
+//! - [`auth`]: who may do what: tokens, accounts, token restrictions, signing in.
 //! - [`kazoo`]: Kazoo's rules, with no I/O: documents and private fields, rows of lists, filters, pages, tokens.
 //! - [`store`]: databases, documents with revisions and views: a CouchDB, or a file of our own.
 //!
-//! All three speak of a [`document`]: its fields in order, each with the JSON it came with. [`dump`] carries whole
+//! All of them speak of a [`document`]: its fields in order, each with the JSON it came with. [`dump`] carries whole
 //! databases in and out of a store, [`demo`] fills one with made-up accounts, [`world`] is the time and new ids,
 //! [`metrics`] what is counted, [`logging`] the log, [`config`] the command line. [`notices`] tells Kazoo's nodes of what
 //! is written, [`background`] is the work that goes on beside requests. [`operate`] is what operators do beside a running
@@ -16,6 +17,7 @@
 #![warn(missing_docs)]
 
 pub mod api;
+pub mod auth;
 pub mod background;
 pub mod config;
 pub mod demo;
@@ -41,7 +43,8 @@ use futures::future::try_join_all;
 use md5::{Digest, Md5};
 
 use api::admin::{self, Admin};
-use api::{Api, Authenticator, Limiter};
+use api::{Api, Limiter, Schemas};
+use auth::Auth;
 use background::Background;
 use config::{ServeArguments, StoreLocation};
 use kazoo::views;
@@ -92,8 +95,11 @@ impl Application {
         let admin = Admin::new(Arc::clone(&store), metrics.clone());
         let background = Background::default();
         let store = notices::over(store, arguments.notices.settings(), address, world, metrics.clone(), &background);
+        let auth = Auth::new(Arc::clone(&store), metrics.clone(), arguments.auth_cache, world)
+            .writing_down_attempts(notices::node(address), &background);
         let api = web::Data::new(Api {
-            authenticator: Authenticator::new(Arc::clone(&store), metrics.clone(), arguments.auth_cache),
+            auth,
+            schemas: Schemas::new(Arc::clone(&store), arguments.auth_cache),
             limiter: Limiter::new(arguments.rate_limit, arguments.trusted_proxy.iter().copied()),
             store,
             world,

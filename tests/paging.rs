@@ -107,7 +107,7 @@ proptest! {
     fn a_walk_over_any_rows_gives_each_once(rows in prop::collection::btree_map(0u32..500, any::<bool>(), 0..60), size in 1usize..9) {
         let rows: Vec<(u32, bool)> = rows.into_iter().collect();
         let wanted: Vec<u32> = rows.iter().filter(|(_, accepted)| *accepted).map(|(row, _)| *row).collect();
-        let size = PageSize::of_text(Some(&size.to_string()));
+        let size = PageSize::of_text(Some(&size.to_string()), PageSize::DEFAULT);
         let (mut found, mut start) = (Vec::new(), None::<String>);
         loop {
             let from = start.as_deref().map_or(0, |start| start.parse::<u32>().unwrap());

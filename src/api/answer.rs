@@ -3,11 +3,11 @@
 
 use actix_web::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CONTENT_DISPOSITION, CONTENT_TYPE, ETAG, LOCATION,
-    RETRY_AFTER,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CONTENT_DISPOSITION, CONTENT_LANGUAGE, CONTENT_TYPE,
+    ETAG, EXPIRES, LOCATION, RETRY_AFTER, VARY,
 };
 use actix_web::http::{Method, StatusCode};
-use actix_web::{HttpResponse, HttpResponseBuilder};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use md5::{Digest, Md5};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -18,7 +18,8 @@ use crate::kazoo::account::AccountId;
 use super::conditions::{Conditions, Met};
 use super::csv;
 use super::error::Error;
-use super::negotiation::Format;
+use super::incoming::{self, Incoming};
+use super::negotiation::{self, Format};
 
 /// The Kazoo whose answers these are.
 const KAZOO_VERSION: &str = "4.3.143";
@@ -27,6 +28,10 @@ const CORS_HEADERS: &str = "content-type, depth, user-agent, x-http-method-overr
     if-modified-since, x-file-name, cache-control, x-auth-token, x-kazoo-cluster-id, if-match";
 const CORS_EXPOSED: &str = "content-type, x-auth-token, x-request-id, x-kazoo-cluster-id, location, etag, etag";
 const CORS_MAX_AGE: &str = "86400";
+
+/// What an answer depends on, and when it was no longer fresh: Kazoo's.
+const VARIES_BY: &str = "accept-language, accept";
+const EXPIRED: &str = "Fri, 01 Jan 1999 00:00:00 GMT";
 
 /// The methods that are told of a request that failed before its path was looked at.
 pub const ANY_METHOD: &[&str] = &["GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS"];
@@ -107,8 +112,12 @@ pub struct Frame {
     pub route: &'static str,
     /// Whether a page of another origin asks.
     pub is_cors: bool,
+    /// Whether the path is of the first version, whose errors are texts and whose lists have no pages.
+    pub is_first_version: bool,
     /// The form of the answer.
     pub format: Format,
+    /// The language of the answer, once what the client accepts was looked at.
+    pub language: Option<String>,
     /// The function that the answer is wrapped in.
     pub jsonp: Option<String>,
     /// Whether the JSON is indented.
@@ -176,13 +185,27 @@ impl Answer {
 }
 
 impl Frame {
+    /// Looks at what the client accepts, in which form and language.
+    ///
+    /// Errors: [`Error::NotAcceptable`].
+    pub fn negotiate(&mut self, request: &HttpRequest, incoming: &Incoming) -> Result<(), Error> {
+        self.format = negotiation::format(request, incoming.parameter("accept").as_deref())?;
+        self.language = Some(negotiation::language(request));
+        Ok(())
+    }
+
     /// The response to a request that was answered.
     pub fn respond(&self, answer: &Answer) -> HttpResponse {
-        let reads = super::incoming::only_reads(&self.method);
+        let reads = incoming::only_reads(&self.method);
         let revision = match &answer.revision {
             Shown::None => None,
             Shown::Revision(revision) => Some(revision.to_string()),
-            Shown::Digest => Some(hex(&Md5::digest(json::encode(&answer.data)))),
+            Shown::Digest => {
+                // what follows a page belongs to it
+                let next = answer.page.as_ref().and_then(|page| page.next.as_deref());
+                let digest = Md5::new().chain_update(json::encode(&answer.data));
+                Some(hex(&digest.chain_update(next.unwrap_or_default()).finalize()))
+            }
             Shown::Automatic => Some("automatic".to_owned()),
         };
         let etag = revision.as_deref().filter(|_| reads);
@@ -204,7 +227,13 @@ impl Frame {
         if status == StatusCode::NOT_MODIFIED {
             return response.finish();
         }
+        if reads {
+            response.insert_header((EXPIRES, EXPIRED));
+        }
         if reads && self.format == Format::Csv {
+            if matches!(&answer.data, Data::List(rows) if rows.is_empty()) {
+                return self.response(StatusCode::NO_CONTENT).finish();
+            }
             response.insert_header((CONTENT_TYPE, "text/csv"));
             response.insert_header((CONTENT_DISPOSITION, "attachment; filename=\"groups.csv\""));
             return response.body(match &answer.data {
@@ -212,7 +241,7 @@ impl Frame {
                 Data::List(rows) => csv::of_rows(rows),
             });
         }
-        let page = answer.page.as_ref();
+        let page = answer.page.as_ref().filter(|_| !self.is_first_version);
         let body = self.encode(&Envelope {
             next_start_key: page.and_then(|page| page.next.as_deref()),
             page_size: page.map(|page| page.size),
@@ -240,13 +269,20 @@ impl Frame {
         if matches!(error, Error::InvalidMethod) {
             response.insert_header((ALLOW, self.methods.join(", ")));
         }
-        if let Error::TooManyRequests(seconds) = error {
+        if let Some(seconds) = error.retry_after() {
             response.insert_header((RETRY_AFTER, seconds.to_string()));
         }
+        if self.jsonp.is_some() {
+            response.insert_header((CONTENT_TYPE, "application/javascript"));
+        }
+        let data = match told.data.get("message").filter(|message| self.is_first_version && message.is_string()) {
+            Some(message) => message,
+            None => &told.data,
+        };
         let token = self.token.as_deref().filter(|_| !error.is_of_body());
         response.body(self.encode(&ErrorEnvelope {
-            page_size: error.found_no_rows().then_some(0),
-            data: &told.data,
+            page_size: error.rows_found().filter(|_| !self.is_first_version),
+            data,
             error: told.status.as_str(),
             message: told.message,
             status: "error",
@@ -275,8 +311,17 @@ impl Frame {
     fn response(&self, status: StatusCode) -> HttpResponseBuilder {
         let mut response = HttpResponse::build(status);
         response.insert_header(("x-request-id", self.request_id.as_str()));
-        if !matches!(status, StatusCode::NOT_MODIFIED | StatusCode::NOT_ACCEPTABLE | StatusCode::PRECONDITION_FAILED) {
+        const BARE: [StatusCode; 4] = [
+            StatusCode::NO_CONTENT,
+            StatusCode::NOT_MODIFIED,
+            StatusCode::NOT_ACCEPTABLE,
+            StatusCode::PRECONDITION_FAILED,
+        ];
+        if !BARE.contains(&status) {
             response.insert_header((CONTENT_TYPE, "application/json"));
+        }
+        if let Some(language) = &self.language {
+            response.insert_header((VARY, VARIES_BY)).insert_header((CONTENT_LANGUAGE, language.as_str()));
         }
         if self.is_cors {
             self.add_cors(&mut response);

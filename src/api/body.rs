@@ -78,9 +78,21 @@ async fn collect(mut payload: web::Payload) -> Result<Bytes, InvalidBody> {
 }
 
 fn of_json(bytes: &[u8]) -> Result<Body, InvalidBody> {
-    let raw = json::check(bytes).map_err(|refused| InvalidBody::Json(refused.to_string()))?;
-    let envelope = Document::parse(&json::compact(raw.get()));
-    of_envelope(envelope.map_err(|_| InvalidBody::Json("All JSON must be valid".to_owned()))?)
+    let refused = |refused: json::Refused| InvalidBody::Json(refused.to_string());
+    let compact = json::compact(json::check(bytes).map_err(refused)?.get()).map_err(refused)?;
+    let not_an_object = || InvalidBody::Json("All JSON must be valid".to_owned());
+    let envelope = RawValue::from_string(compact).map_err(|_| not_an_object())?;
+    if !envelope.get().starts_with('{') {
+        return Err(not_an_object());
+    }
+    let keys_in_any_case =
+        json::fields(&envelope).into_iter().map(|(key, value)| (envelope_key(&key), value.to_owned()));
+    of_envelope(keys_in_any_case)
+}
+
+/// A key of an envelope as Kazoo reads it (`kz_json:normalize_key`): in any case, and with dashes for underscores.
+fn envelope_key(key: &str) -> String {
+    key.replace('-', "_").to_ascii_lowercase()
 }
 
 /// A form's fields are an envelope of texts.
@@ -88,12 +100,21 @@ fn of_form(bytes: &[u8]) -> Result<Body, InvalidBody> {
     if bytes.trim_ascii_start().starts_with(b"{") {
         return of_json(bytes);
     }
-    of_envelope(form(bytes).map(|(key, value)| (key, json::raw(&value))).collect())
+    of_envelope(form(bytes).map(|(key, value)| (key, json::raw(&value))))
 }
 
-/// The fields of a form or of a query string, percent-decoded, in order.
-pub fn form(bytes: &[u8]) -> impl Iterator<Item = (String, String)> + '_ {
+/// The fields of a form, percent-decoded, in order.
+fn form(bytes: &[u8]) -> impl Iterator<Item = (String, String)> + '_ {
     url::form_urlencoded::parse(bytes).into_owned()
+}
+
+/// The parameters of a query string, percent-decoded, in order; one without `=` has no value.
+pub fn parameters(query: &str) -> Vec<(String, Option<String>)> {
+    let parameter = |text: &str| {
+        let (name, value) = form(text.as_bytes()).next()?;
+        Some((name, text.contains('=').then_some(value)))
+    };
+    query.split('&').filter_map(parameter).collect()
 }
 
 /// The first part that is JSON is the envelope; other parts are files.
@@ -116,9 +137,11 @@ async fn of_multipart(request: &HttpRequest, bytes: Bytes) -> Result<Body, Inval
     Ok(Body::default())
 }
 
-/// Checks what every envelope must have. Its nulls are as if they were not there.
-fn of_envelope(envelope: Document) -> Result<Body, InvalidBody> {
-    let mut envelope: Document = envelope.into_iter().filter(|(_, value)| value.get() != "null").collect();
+/// Checks what every envelope must have. Of a key that stands twice the last value counts; its nulls are as if they
+/// were not there.
+fn of_envelope(fields: impl Iterator<Item = (String, Box<RawValue>)>) -> Result<Body, InvalidBody> {
+    let all: Document = fields.collect();
+    let mut envelope: Document = all.into_iter().filter(|(_, value)| value.get() != "null").collect();
     match envelope.remove("data") {
         None => Err(InvalidBody::NoData(envelope.to_raw())),
         Some(data) if data.get().starts_with(['{', '[']) => Ok(Body { envelope, data: Some(data) }),

@@ -83,6 +83,6 @@ impl Conditions {
 
     /// Whether the client said which revision it changes.
     pub fn names_a_revision(&self) -> bool {
-        self.if_match.is_some()
+        matches!(self.if_match, Some(Tags::Of(_)))
     }
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::document::json;
-use crate::kazoo::filter::as_text;
+use crate::kazoo::erlang::as_text;
 
 /// The first columns of a group's own table. Kazoo's columns stand as the document's fields came to be; ours always
 /// stand the same: these, then the others from the last to the first by name, then the id.

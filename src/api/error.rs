@@ -5,6 +5,7 @@ use actix_web::http::StatusCode;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use crate::auth;
 use crate::document::json;
 use crate::kazoo::schema::{ValidationErrors, validation_error};
 use crate::store;
@@ -30,18 +31,12 @@ pub enum Error {
     /// The method, or the verb that stands for it, is not for this path.
     #[error("method not allowed")]
     InvalidMethod,
-    /// No token, or one that is not believed.
-    #[error("invalid credentials")]
-    InvalidCredentials,
-    /// The credentials of a sign-in are nobody's.
-    #[error("unknown credentials")]
-    UnknownCredentials,
-    /// The API key of a sign-in is nobody's.
-    #[error("unknown API key")]
-    UnknownApiKey(String),
-    /// The token may not act here.
-    #[error("forbidden")]
-    Forbidden,
+    /// The path is about the token's own account, and there is no token that is believed.
+    #[error("no token says whose account is meant")]
+    NoOwnAccount,
+    /// Whoever asks may not, or it can't be told whether they may.
+    #[error(transparent)]
+    Auth(#[from] auth::Error),
     /// The client asks too often; after so many seconds it may ask again.
     #[error("too many requests")]
     TooManyRequests(u64),
@@ -116,11 +111,34 @@ impl Error {
                 system(StatusCode::NOT_FOUND, "bad identifier", &format!("invalid account_id '{id}'"))
             }
             Self::InvalidMethod => system(StatusCode::METHOD_NOT_ALLOWED, "invalid_method", "method not allowed"),
-            Self::InvalidCredentials | Self::UnknownCredentials => {
+            // Kazoo says this in other words than all the rest
+            Self::NoOwnAccount | Self::Auth(auth::Error::SignInDisabled) => {
+                told(StatusCode::UNAUTHORIZED, "invalid credentials", json!({}))
+            }
+            Self::Auth(auth::Error::Store(error)) => Self::Store(error.clone()).told(),
+            Self::Auth(auth::Error::UnknownAccount(id)) => Self::BadIdentifier(id.to_string()).told(),
+            Self::Auth(auth::Error::InvalidCredentials | auth::Error::UnknownCredentials) => {
                 system(StatusCode::UNAUTHORIZED, "invalid_credentials", "invalid credentials")
             }
-            Self::UnknownApiKey(key) => told(StatusCode::NOT_FOUND, "bad identifier", json!([key])),
-            Self::Forbidden => system(StatusCode::FORBIDDEN, "forbidden", "forbidden"),
+            Self::Auth(auth::Error::SecondFactor) => {
+                let message = "client needs to preform second-factor authentication";
+                system(StatusCode::UNAUTHORIZED, "invalid_credentials", message)
+            }
+            Self::Auth(auth::Error::AccountExpired(when)) => {
+                let detail = json!({ "message": "account expired", "cause": when });
+                Self::Validation(validation_error("account", "expired", detail)).told()
+            }
+            Self::Auth(auth::Error::AccountDisabled) => {
+                let detail = json!({ "message": "account disabled" });
+                Self::Validation(validation_error("account", "disabled", detail)).told()
+            }
+            Self::Auth(auth::Error::UnknownApiKey(key)) => told(StatusCode::NOT_FOUND, "bad identifier", json!([key])),
+            Self::Auth(auth::Error::Forbidden) => system(StatusCode::FORBIDDEN, "forbidden", "forbidden"),
+            Self::Auth(auth::Error::Restricted) => {
+                let cause = "access denied by token restrictions";
+                told(StatusCode::FORBIDDEN, "forbidden", json!({ "cause": cause, "message": "forbidden" }))
+            }
+            Self::Auth(auth::Error::Busy) => Self::TooManyRequests(1).told(),
             Self::TooManyRequests(_) => system(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", "too many requests"),
             Self::InvalidBody(invalid) => told(invalid.status(), "validation error", Value::Object(invalid.errors())),
             Self::Validation(errors) => {
@@ -135,6 +153,11 @@ impl Error {
             Self::Store(store::Error::Unreachable(_) | store::Error::TimedOut(_)) => {
                 system(StatusCode::SERVICE_UNAVAILABLE, "datastore_unreachable", "datastore unreachable")
             }
+            Self::Store(store::Error::MissingDatabase(_)) => system(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "datastore_missing",
+                "data collection missing: database not found",
+            ),
             Self::Store(store::Error::MissingView { design, view, .. }) => told(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "datastore_missing_view",
@@ -148,12 +171,28 @@ impl Error {
 
     /// Whether the fault is below, so that an operator should know of it.
     pub fn is_fault(&self) -> bool {
-        matches!(self, Self::Store(error) if !matches!(error, store::Error::Conflict))
+        match self {
+            Self::Store(error) | Self::Auth(auth::Error::Store(error)) => !matches!(error, store::Error::Conflict),
+            _ => false,
+        }
     }
 
-    /// Whether the error comes from a sign-in's view, of which Kazoo tells the number of rows.
-    pub fn found_no_rows(&self) -> bool {
-        matches!(self, Self::UnknownCredentials | Self::UnknownApiKey(_))
+    /// After how many seconds the client may ask again, where that is known.
+    pub fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::TooManyRequests(seconds) => Some(*seconds),
+            Self::Auth(auth::Error::Busy) => Some(1),
+            _ => None,
+        }
+    }
+
+    /// How many rows a sign-in's view had: Kazoo tells that of one that was refused after it was asked.
+    pub fn rows_found(&self) -> Option<usize> {
+        match self {
+            Self::Auth(auth::Error::UnknownCredentials | auth::Error::UnknownApiKey(_)) => Some(0),
+            Self::Auth(auth::Error::SignInDisabled | auth::Error::SecondFactor) => Some(1),
+            _ => None,
+        }
     }
 
     /// Whether the body was what was wrong: Kazoo finds that before it reads the token.

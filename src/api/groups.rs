@@ -3,7 +3,8 @@
 //! Each handler is given a request that is [`Allowed`]. What its verb asks for is validated always, and done unless
 //! the request's method only reads.
 
-use crate::document::{DocId, Document, Revision};
+use crate::document::{DocId, Document, Revision, json};
+use crate::kazoo::erlang::{Term, is_empty};
 use crate::kazoo::filter::Filter;
 use crate::kazoo::group::{self, Author};
 use crate::kazoo::page::{self, PageSize};
@@ -11,7 +12,7 @@ use crate::kazoo::schema::{GROUPS, validation_error};
 use crate::kazoo::views;
 use crate::store::{self, Query, Row, Select};
 
-use serde_json::json;
+use serde_json::json as value;
 use serde_json::value::RawValue;
 
 use super::Allowed;
@@ -32,13 +33,21 @@ const PATCH_ATTEMPTS: usize = 10;
 pub async fn list(allowed: &Allowed<'_>) -> Result<Answer, Error> {
     let request = allowed.incoming;
     let is_paged = allowed.path.has_pages && request.is_true("paginate", true);
-    let size = if is_paged { PageSize::of_text(request.parameter("page_size").as_deref()) } else { PageSize::ALL };
-    let filter = Filter::of_query(request.query.iter().map(|(key, value)| (key.as_str(), value.as_str())));
-    let start = request.parameter("start_key").map(|text| page::decode_start_key(&text));
+    let size = if is_paged { page_size(allowed).await? } else { PageSize::ALL };
+    let filter = Filter::of_query(request.query.iter().map(|(key, value)| (key.as_str(), value.as_deref())));
+    let start = match request.has_bare("start_key") {
+        true => Some(Term::True),
+        false => request.parameter("start_key").map(|text| Term::decode(&text)),
+    };
+    let from = match &start {
+        Some(Term::Binary(key)) => Some(key.clone()),
+        // it comes before all texts
+        Some(Term::True) | None => None,
+    };
 
     let (view, select) = match &allowed.path.user {
-        None => (views::GROUPS, Select::From(start.clone())),
-        Some(user) => (views::GROUPS_BY_USER, Select::Key(user.clone(), start.clone())),
+        None => (views::GROUPS, Select::From(from)),
+        Some(user) => (views::GROUPS_BY_USER, Select::Key(user.clone(), from)),
     };
     let limit = match filter.is_empty() {
         // a page, and the row after it
@@ -49,11 +58,12 @@ pub async fn list(allowed: &Allowed<'_>) -> Result<Answer, Error> {
     let database = allowed.account.id.database();
     let rows = store::rows(allowed.api.store.as_ref(), &database, &view, query);
     // both views' rows are found again by their group's id: it is the key of one, and orders the other under its key
-    let key = |row: &Row| row.id.clone();
-    let accepts = |row: &Row| row.document.as_ref().is_none_or(|document| filter.accepts(document));
+    let key = |row: &Row| Term::Binary(row.id.clone());
+    // a document that went away after its row was read passes no filter
+    let accepts = |row: &Row| filter.is_empty() || row.document.as_ref().is_some_and(|of| filter.accepts(of));
     let page = page::walk(rows, size, start, key, accepts).await?;
 
-    let encoded = |key: Option<String>| key.map(|key| page::encode_start_key(&key));
+    let encoded = |key: Option<Term>| key.map(|key| key.encode());
     let found = page.rows.len();
     Ok(Answer {
         revision: match (found, request.only_reads()) {
@@ -67,6 +77,15 @@ pub async fn list(allowed: &Allowed<'_>) -> Result<Answer, Error> {
     })
 }
 
+/// How many rows the client asks for, or else the system's configuration.
+async fn page_size(allowed: &Allowed<'_>) -> Result<PageSize, Error> {
+    let default = match allowed.api.auth.system().await?.page_size {
+        Some(size) => size,
+        None => PageSize::DEFAULT,
+    };
+    Ok(PageSize::of_text(allowed.incoming.parameter("page_size").as_deref(), default))
+}
+
 /// `GET …/groups/{id}`
 pub async fn read(allowed: &Allowed<'_>, id: &str) -> Result<Answer, Error> {
     let (group, revision) = load(allowed, id).await?;
@@ -76,7 +95,7 @@ pub async fn read(allowed: &Allowed<'_>, id: &str) -> Result<Answer, Error> {
 /// `PUT …/groups`
 pub async fn create(allowed: &Allowed<'_>) -> Result<Answer, Error> {
     let data = allowed.data();
-    let fields = validated(data)?;
+    let fields = validated(allowed, data).await?;
     let id = match Document::from_raw(data).and_then(|data| named_id(&data)) {
         Some(id) => id?,
         None => allowed.api.world.document_id(),
@@ -97,7 +116,7 @@ pub async fn create(allowed: &Allowed<'_>) -> Result<Answer, Error> {
 /// `POST …/groups/{id}`
 pub async fn replace(allowed: &Allowed<'_>, id: &str) -> Result<Answer, Error> {
     let data = allowed.data();
-    let fields = validated(data)?;
+    let fields = validated(allowed, data).await?;
     let (existing, revision) = load(allowed, id).await?;
     let mut group = group::replace(&existing, fields, &author(allowed));
     group::name_by_first_value(&mut group, data);
@@ -118,11 +137,16 @@ pub async fn patch(allowed: &Allowed<'_>, id: &str) -> Result<Answer, Error> {
 }
 
 async fn patch_once(allowed: &Allowed<'_>, id: &str) -> Result<Answer, Error> {
-    let (existing, revision) = load(allowed, id).await?;
-    let fields = match Document::from_raw(allowed.data()) {
-        Some(changes) => GROUPS.validate(group::merge(&existing, changes))?,
-        None => validated(allowed.data())?,
+    // the changes are checked on top of whatever has the id, and alone where nothing has it
+    let found = find(allowed, id).await?;
+    let fields = match (&found, Document::from_raw(allowed.data())) {
+        (Some(existing), Some(changes)) => {
+            let merged = group::merge(existing, changes);
+            allowed.api.schemas.named(GROUPS).await?.validate(merged)?
+        }
+        _ => validated(allowed, allowed.data()).await?,
     };
+    let (existing, revision) = live(id, found)?;
     let group = group::replace(&existing, fields, &author(allowed));
     let revision = write_over(allowed, &group, revision).await?;
     Ok(Answer::document(group::public(&group).to_raw(), Some(revision)))
@@ -137,29 +161,47 @@ pub async fn delete(allowed: &Allowed<'_>, id: &str) -> Result<Answer, Error> {
 }
 
 /// The fields of a client's data, by the schema.
-fn validated(data: &RawValue) -> Result<Document, Error> {
+async fn validated(allowed: &Allowed<'_>, data: &RawValue) -> Result<Document, Error> {
+    let schema = allowed.api.schemas.named(GROUPS).await?;
     Ok(match Document::from_raw(data) {
-        Some(data) => GROUPS.validate(group::submitted(data))?,
-        None => GROUPS.validate_raw(data)?,
+        Some(data) => schema.validate(group::submitted(data))?,
+        None => schema.validate_raw(data)?,
     })
 }
 
-/// The id that a client gives its new group, as `id` or `_id`.
+/// The id that a client gives its new group: the first of the places where Kazoo looks for one (`kz_doc:id`), unless
+/// that is empty.
 fn named_id(data: &Document) -> Option<Result<DocId, Error>> {
-    let raw = data.get("id").or_else(|| data.get("_id"))?;
-    let id = data.text("id").or_else(|| data.text("_id")).and_then(|id| id.parse().ok());
+    const PLACES: [&[&str]; 5] = [&["_id"], &["id"], &["ID"], &["value", "id"], &["doc", "_id"]];
+    let at = |place: &[&str]| {
+        let (first, rest) = place.split_first()?;
+        let value = json::tree(data.get(first)?).ok()?;
+        let value = rest.iter().try_fold(&value, |value, key| value.get(key))?.clone();
+        Some(value).filter(|value| !value.is_null())
+    };
+    let given = PLACES.iter().find_map(|place| at(place)).filter(|given| !is_empty(given))?;
+    let id = given.as_str().and_then(|id| id.parse().ok());
     Some(id.ok_or_else(|| {
         let message = "The id must be a text that does not begin with an underscore and holds no slash";
-        validation_error("id", "pattern", json!({ "message": message, "value": raw })).into()
+        validation_error("id", "pattern", value!({ "message": message, "value": given })).into()
     }))
 }
 
 /// The live group of this id, and its revision.
 async fn load(allowed: &Allowed<'_>, id: &str) -> Result<(Document, Revision), Error> {
-    let missing = || Error::BadIdentifier(id.to_owned());
-    let doc_id = id.parse().map_err(|_| missing())?;
-    let database = allowed.account.id.database();
-    let found = allowed.api.store.get(&database, &doc_id).await?.filter(group::is_live).ok_or_else(missing)?;
+    live(id, find(allowed, id).await?)
+}
+
+/// What has this id and is not deleted, whatever it is.
+async fn find(allowed: &Allowed<'_>, id: &str) -> Result<Option<Document>, Error> {
+    let Ok(doc_id) = id.parse() else { return Ok(None) };
+    let found = allowed.api.store.get(&allowed.account.id.database(), &doc_id).await?;
+    Ok(found.filter(|found| !found.is_true("pvt_deleted")))
+}
+
+/// What was found, as a group with its revision.
+fn live(id: &str, found: Option<Document>) -> Result<(Document, Revision), Error> {
+    let found = found.filter(group::is_live).ok_or_else(|| Error::BadIdentifier(id.to_owned()))?;
     let revision = found.revision().ok_or_else(|| store::Error::Corrupt(format!("{id} has no revision")))?;
     Ok((found, revision))
 }
@@ -191,8 +233,8 @@ fn must_be_taken(allowed: &Allowed<'_>) -> Result<(), Error> {
 fn author(allowed: &Allowed<'_>) -> Author {
     Author {
         account: allowed.account.id,
-        auth_account: allowed.known.account,
-        auth_user: allowed.known.user.clone(),
+        auth_account: allowed.identity.account,
+        auth_user: allowed.identity.user.clone(),
         request_id: allowed.frame.request_id.clone(),
         now: allowed.api.world.gregorian_seconds(),
     }

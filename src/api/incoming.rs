@@ -8,9 +8,10 @@ use actix_web::http::header::{
 
 use serde_json::value::RawValue;
 
-use crate::document::json;
+use crate::auth::Credentials;
+use crate::document::{Document, json};
+use crate::kazoo::erlang::as_text;
 
-use super::authentication::{Token, text_of};
 use super::body::{self, Body, ContentType};
 use super::error::{Error, InvalidBody};
 
@@ -26,14 +27,14 @@ pub struct Incoming {
     pub http: HttpRequest,
     /// What it sent.
     pub body: Body,
-    /// The query's parameters, decoded, in order.
-    pub query: Vec<(String, String)>,
+    /// The query's parameters, decoded, in order; one without `=` has no value.
+    pub query: Vec<(String, Option<String>)>,
 }
 
 impl Incoming {
     /// Puts together a request and its body.
     pub fn new(http: HttpRequest, body: Body) -> Self {
-        let query = body::form(http.query_string().as_bytes()).collect();
+        let query = body::parameters(http.query_string());
         Self { http, body, query }
     }
 
@@ -42,10 +43,16 @@ impl Incoming {
         self.body.data.as_deref().unwrap_or(json::empty_object())
     }
 
-    /// A parameter: of the query, or else of the envelope around the data.
+    /// A parameter: of the query, where one without a value is `true`, or else of the envelope around the data.
     pub fn parameter(&self, name: &str) -> Option<String> {
-        let of_query = self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+        let of_query = self.query.iter().find(|(key, _)| key == name);
+        let of_query = of_query.map(|(_, value)| value.clone().unwrap_or_else(|| "true".to_owned()));
         of_query.or_else(|| text_of(&self.body.envelope, name))
+    }
+
+    /// Whether the query has a parameter without a value.
+    pub fn has_bare(&self, name: &str) -> bool {
+        self.query.iter().find(|(key, _)| key == name).is_some_and(|(_, value)| value.is_none())
     }
 
     /// Whether a parameter, or else a default, is `true`.
@@ -58,15 +65,15 @@ impl Incoming {
         self.http.headers().get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// The token that it carries.
-    pub fn token(&self) -> Token {
+    /// What it carries to show whom it speaks for.
+    pub fn credentials(&self) -> Credentials {
         if let Some(token) = self.header("x-auth-token") {
-            return Token::Own(token.to_owned());
+            return Credentials::Token(token.to_owned());
         }
         if let Some(token) = self.parameter("auth_token") {
-            return Token::Own(token);
+            return Credentials::Token(token);
         }
-        self.header(AUTHORIZATION).map_or(Token::None, Token::of_authorization)
+        self.header(AUTHORIZATION).map_or(Credentials::None, Credentials::of_authorization)
     }
 
     /// What is to be done: the method, or the verb that is sent in its place.
@@ -101,6 +108,12 @@ impl Incoming {
             None => Ok(None),
         }
     }
+}
+
+/// A value of an envelope as a text, as `auth_token` and `verb` are read.
+fn text_of(envelope: &Document, key: &str) -> Option<String> {
+    let value = json::tree(envelope.get(key)?).ok()?;
+    as_text(&value)
 }
 
 /// Whether a method only reads.

@@ -1,12 +1,16 @@
-//! Kazoo's rate limit: a bucket of tokens for each client address and account, out of which requests are paid.
+//! Who asks too often. Kazoo's rate limit is a bucket of tokens for each client address and account, out of which
+//! requests are paid, sign-ins too: its `token_costs` is 1 unless it is configured. What we limit beyond it is failing
+//! to sign in, by address.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
+use std::time::{Duration, Instant};
 
 use actix_web::HttpRequest;
 use governor::clock::{Clock, DefaultClock};
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use governor::{DefaultKeyedRateLimiter, NotUntil, Quota, RateLimiter};
+use moka::sync::Cache;
 
 use crate::config::RateLimit;
 use crate::kazoo::account::AccountId;
@@ -17,9 +21,9 @@ use super::error::Error;
 const BUCKET: NonZeroU32 = NonZeroU32::new(100).unwrap();
 const REFILL: NonZeroU32 = NonZeroU32::new(10).unwrap();
 
-/// What a request and a sign-in cost.
-const REQUEST: NonZeroU32 = NonZeroU32::new(1).unwrap();
-const SIGN_IN: NonZeroU32 = NonZeroU32::new(35).unwrap();
+/// How many sign-ins may fail at once, and after how long one more may.
+const FAILURES: NonZeroU32 = NonZeroU32::new(2).unwrap();
+const FAILURE_PAUSE: Duration = Duration::from_millis(3_500);
 
 /// When there are more buckets, those that are full again are dropped.
 const MANY_BUCKETS: usize = 10_000;
@@ -32,41 +36,66 @@ pub struct Limiter {
     limits: RateLimit,
     proxies: HashSet<IpAddr>,
     buckets: DefaultKeyedRateLimiter<Payer>,
+    failures: DefaultKeyedRateLimiter<Option<IpAddr>>,
+    /// Who failed too often, and until when they wait.
+    paused: Cache<Option<IpAddr>, Instant>,
 }
 
 impl Limiter {
     /// Limits what `limits` says; believes what `proxies` say of their clients.
     pub fn new(limits: RateLimit, proxies: impl IntoIterator<Item = IpAddr>) -> Self {
-        let quota = Quota::per_second(REFILL).allow_burst(BUCKET);
-        Self { limits, proxies: proxies.into_iter().collect(), buckets: RateLimiter::keyed(quota) }
+        let failures = Quota::with_period(FAILURE_PAUSE).unwrap_or_else(|| unreachable!("a pause of some length"));
+        Self {
+            limits,
+            proxies: proxies.into_iter().collect(),
+            buckets: RateLimiter::keyed(Quota::per_second(REFILL).allow_burst(BUCKET)),
+            failures: RateLimiter::keyed(failures.allow_burst(FAILURES)),
+            paused: Cache::builder().max_capacity(MANY_BUCKETS as u64).time_to_live(FAILURE_PAUSE).build(),
+        }
     }
 
     /// Pays for a request.
     ///
     /// Errors: [`Error::TooManyRequests`].
     pub fn request(&self, request: &HttpRequest, account: Option<AccountId>) -> Result<(), Error> {
-        if self.limits == RateLimit::Kazoo { self.pay((self.client(request), account), REQUEST) } else { Ok(()) }
+        if self.limits == RateLimit::Kazoo { self.pay((self.client(request), account)) } else { Ok(()) }
     }
 
-    /// Pays for a sign-in.
+    /// Pays for a sign-in, as for a request. Who failed too often must wait.
     ///
     /// Errors: [`Error::TooManyRequests`].
     pub fn sign_in(&self, request: &HttpRequest) -> Result<(), Error> {
-        if self.limits == RateLimit::Off { Ok(()) } else { self.pay((self.client(request), None), SIGN_IN) }
+        if self.limits == RateLimit::Off {
+            return Ok(());
+        }
+        let client = self.client(request);
+        let left = self.paused.get(&client).map(|until| until.saturating_duration_since(Instant::now()));
+        match left.filter(|left| !left.is_zero()) {
+            Some(left) => Err(too_many(left)),
+            None => self.pay((client, None)),
+        }
     }
 
-    fn pay(&self, payer: Payer, cost: NonZeroU32) -> Result<(), Error> {
+    /// A sign-in failed.
+    pub fn failed(&self, request: &HttpRequest) {
+        let client = self.client(request);
+        if self.limits == RateLimit::Off {
+            return;
+        }
+        if self.failures.len() > MANY_BUCKETS {
+            self.failures.retain_recent();
+        }
+        if self.failures.check_key(&client).is_err() {
+            self.paused.insert(client, Instant::now() + FAILURE_PAUSE);
+        }
+    }
+
+    fn pay(&self, payer: Payer) -> Result<(), Error> {
         if self.buckets.len() > MANY_BUCKETS {
             self.buckets.retain_recent();
         }
-        match self.buckets.check_key_n(&payer, cost) {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(not_until)) => {
-                let wait = not_until.wait_time_from(DefaultClock::default().now());
-                Err(Error::TooManyRequests(wait.as_secs_f64().ceil().max(1.0) as u64))
-            }
-            Err(_) => unreachable!("no cost is larger than a bucket"),
-        }
+        let wait = |not_until: NotUntil<_>| too_many(not_until.wait_time_from(DefaultClock::default().now()));
+        self.buckets.check_key(&payer).map_err(wait)
     }
 
     /// The client's address: the peer's, or what a trusted proxy says of its own.
@@ -84,6 +113,10 @@ impl Limiter {
             .collect();
         Some(addresses.into_iter().rev().find(|address| !self.proxies.contains(address)).unwrap_or(peer))
     }
+}
+
+fn too_many(wait: Duration) -> Error {
+    Error::TooManyRequests(wait.as_secs_f64().ceil().max(1.0) as u64)
 }
 
 #[cfg(test)]
@@ -107,12 +140,18 @@ mod tests {
     }
 
     #[test]
-    fn a_bucket_pays_for_two_sign_ins_and_other_clients_have_their_own() {
+    fn who_fails_to_sign_in_waits_and_others_do_not() {
         let limiter = Limiter::new(RateLimit::SignIn, []);
-        assert!(limiter.sign_in(&request("192.0.2.1", "")).is_ok());
-        assert!(limiter.sign_in(&request("192.0.2.1", "")).is_ok());
-        assert!(matches!(limiter.sign_in(&request("192.0.2.1", "")), Err(Error::TooManyRequests(1..=4))));
-        assert!(limiter.sign_in(&request("192.0.2.2", "")).is_ok());
+        let sign_in = |client| limiter.sign_in(&request(client, ""));
+        for _ in 0..50 {
+            assert!(sign_in("192.0.2.1").is_ok());
+        }
+        for _ in 0..3 {
+            assert!(sign_in("192.0.2.1").is_ok());
+            limiter.failed(&request("192.0.2.1", ""));
+        }
+        assert!(matches!(sign_in("192.0.2.1"), Err(Error::TooManyRequests(1..=4))));
+        assert!(sign_in("192.0.2.2").is_ok());
         for _ in 0..200 {
             assert!(limiter.request(&request("192.0.2.1", ""), None).is_ok());
         }

@@ -3,7 +3,6 @@
 
 pub mod admin;
 mod answer;
-mod authentication;
 mod body;
 mod conditions;
 mod csv;
@@ -24,29 +23,30 @@ use actix_web::http::header::ACCESS_CONTROL_REQUEST_METHOD;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::value::RawValue;
 
+use crate::auth::{self, Auth, Credentials, Identity};
 use crate::document::{DocId, json};
 use crate::kazoo::account::{Account, AccountId};
-use crate::kazoo::schema::validation_error;
 use crate::metrics::Metrics;
 use crate::store::SharedStore;
 use crate::world::World;
 
 use answer::{ANY_METHOD, Answer, Frame};
-use authentication::Token;
 use conditions::Conditions;
 use incoming::Incoming;
 use path::{NamedAccount, Path, Resource};
 
-pub use authentication::{Authenticator, Known};
 pub use error::Error;
 pub use limit::Limiter;
+pub use schemas::Schemas;
 
 /// What every request shares.
 pub struct Api {
     /// Where the documents are.
     pub store: SharedStore,
-    /// Who a token speaks for.
-    pub authenticator: Authenticator,
+    /// Who may do what.
+    pub auth: Auth,
+    /// What data are checked by.
+    pub schemas: Schemas,
     /// Who asks too often.
     pub limiter: Limiter,
     /// Time and new ids.
@@ -63,7 +63,7 @@ pub struct Allowed<'r> {
     incoming: &'r Incoming,
     path: &'r Path,
     frame: &'r Frame,
-    known: Known,
+    identity: Identity,
     account: Arc<Account>,
 }
 
@@ -119,7 +119,9 @@ impl Api {
             methods: ANY_METHOD,
             route: "other",
             is_cors: false,
+            is_first_version: false,
             format: negotiation::Format::default(),
+            language: None,
             jsonp: None,
             is_pretty: false,
             conditions: Conditions::of(request),
@@ -142,102 +144,149 @@ impl Api {
         let path = Path::parse(request.uri().path())?.ok_or(Error::NotFound)?;
 
         // the body and what is asked of the answer
+        frame.is_first_version = !path.has_pages;
         let incoming = Incoming::new(request.clone(), body::read(request, payload).await?);
-        let token = incoming.token();
-        frame.token = token.text().map(str::to_owned);
+        let credentials = incoming.credentials();
+        frame.token = credentials.text().map(str::to_owned);
         frame.is_cors = incoming.is_cors();
         frame.is_pretty = incoming
             .header("x-pretty-print")
             .map_or_else(|| incoming.is_true("pretty_print", false), |header| header == "true");
         frame.jsonp = incoming.jsonp()?;
 
+        // who asks, as far as a token tells
+        let identity = match &credentials {
+            Credentials::Token(_) => self.identify(&incoming, &credentials).await?,
+            _ => Err(auth::Error::InvalidCredentials),
+        };
+
         // the verb
-        if path.has_nouns {
+        let verb = verb_of(&incoming);
+        if path.end.is_some() {
             frame.methods = path.resource.methods();
             frame.route = path.resource.route();
-            if path.account == NamedAccount::Own && !path.resource.is_open() {
-                self.known(&token).await?;
-            }
-            if frame.methods.is_empty() {
-                return Err(Error::NotFound);
+            if path.account == NamedAccount::Own && identity.is_err() {
+                return Err(Error::NoOwnAccount);
             }
             if frame.is_cors && request.method() == Method::OPTIONS {
                 return Ok(frame.preflight(incoming.header(ACCESS_CONTROL_REQUEST_METHOD)));
+            }
+            if frame.methods.is_empty() {
+                return Err(Error::NotFound);
             }
             if !is_allowed(&path.resource, request.method(), &incoming.verb()) {
                 return Err(Error::InvalidMethod);
             }
         }
-        let verb = verb_of(&incoming);
 
-        // what needs no token
+        // what needs no token; one that is sent is held to its restrictions
         if path.resource.is_open() {
-            frame.format = negotiation::format(request, incoming.parameter("accept").as_deref())?;
-            return Ok(frame.respond(&self.open(&incoming, &path).await?));
+            let identity = match credentials {
+                Credentials::Basic(_) => self.sign_in(&incoming, &credentials).await?,
+                _ => identity,
+            };
+            if let Ok(identity) = identity {
+                self.must_be_permitted(&identity, None, &path, &verb).await?;
+            }
+            frame.negotiate(request, &incoming)?;
+            return Ok(frame.respond(&self.open(&incoming, &path, frame).await?));
         }
 
-        // the account, the token, the right
-        let account = self.account(&path, &token).await?;
+        // the account, the credentials, the right
+        let account = self.account(&path, identity.as_ref().ok()).await?;
         frame.account = account.as_ref().map(|account| account.id);
-        self.limiter.request(request, frame.account)?;
-        let known = self.known(&token).await?;
-        let own = self.authenticator.account(known.account).await?;
-        own.iter().try_for_each(|own| self.must_not_be_expired(own))?;
-        if !path.has_nouns {
+        let identity = match credentials {
+            Credentials::Basic(_) => self.sign_in(&incoming, &credentials).await??,
+            _ => {
+                self.limiter.request(request, frame.account)?;
+                identity?
+            }
+        };
+        if path.end.is_none() {
             return Err(Error::NotFound);
         }
+        self.must_be_permitted(&identity, account.as_deref(), &path, &verb).await?;
         if path.resource == Resource::About {
             return Ok(frame.respond(&about()));
         }
-        let account = account.ok_or(Error::Forbidden)?;
-        if !own.is_some_and(|own| own.may_act_on(&account)) {
-            return Err(Error::Forbidden);
-        }
-        frame.format = negotiation::format(request, incoming.parameter("accept").as_deref())?;
+        let account = account.ok_or(auth::Error::Forbidden)?;
+        self.auth.decide(async |evidence| evidence.must_be_let_act_on(&identity, account.id).await).await?;
+        frame.negotiate(request, &incoming)?;
         self.must_exist(&account, &path).await?;
 
-        let allowed = Allowed { api: self, incoming: &incoming, path: &path, frame, known, account };
+        let allowed = Allowed { api: self, incoming: &incoming, path: &path, frame, identity, account };
         let answer = allowed.answer(&verb).await?;
         Ok(frame.respond(&answer))
     }
 
-    async fn open(&self, incoming: &Incoming, path: &Path) -> Result<Answer, Error> {
+    async fn open(&self, incoming: &Incoming, path: &Path, frame: &Frame) -> Result<Answer, Error> {
         match &path.resource {
-            Resource::UserAuth => sign_in::by_credentials(self, incoming).await,
-            Resource::ApiAuth => sign_in::by_api_key(self, incoming).await,
+            Resource::UserAuth => sign_in::by_credentials(self, incoming, frame).await,
+            Resource::ApiAuth => sign_in::by_api_key(self, incoming, frame).await,
             Resource::Schemas => Ok(schemas::list()),
-            Resource::Schema(name) => schemas::read(name),
-            Resource::SchemaValidation(name) => schemas::validate(incoming, name),
+            Resource::Schema(name) => schemas::read(&self.schemas, name).await,
+            Resource::SchemaValidation(name) => schemas::validate(&self.schemas, incoming, name).await,
             _ => Err(Error::NotFound),
         }
     }
 
-    /// Who a token speaks for. Tokens that are not Kazoo's own are not taken.
-    async fn known(&self, token: &Token) -> Result<Known, Error> {
-        match token {
-            Token::Own(token) => self.authenticator.known(token, self.world.unix_seconds()).await,
-            Token::Foreign(_) | Token::None => Err(Error::InvalidCredentials),
+    /// Whom credentials speak for, or why nobody believes them.
+    ///
+    /// Errors: it can't be told.
+    async fn identify(
+        &self,
+        incoming: &Incoming,
+        credentials: &Credentials,
+    ) -> Result<Result<Identity, auth::Error>, Error> {
+        let account = incoming.header("x-auth-account-id");
+        match self.auth.decide(async |evidence| evidence.identify(credentials, account).await).await {
+            Err(error @ (auth::Error::Store(_) | auth::Error::Busy)) => Err(error.into()),
+            identity => Ok(identity),
         }
+    }
+
+    /// Whom HTTP Basic credentials speak for: a sign-in, which costs what one costs.
+    async fn sign_in(
+        &self,
+        incoming: &Incoming,
+        credentials: &Credentials,
+    ) -> Result<Result<Identity, auth::Error>, Error> {
+        self.limiter.sign_in(&incoming.http)?;
+        let identity = self.identify(incoming, credentials).await?;
+        if identity.as_ref().is_err_and(auth::Error::is_failure) {
+            self.limiter.failed(&incoming.http);
+        }
+        Ok(identity)
     }
 
     /// The account that a path names, which must be there; None if it names none.
-    async fn account(&self, path: &Path, token: &Token) -> Result<Option<Arc<Account>>, Error> {
+    async fn account(&self, path: &Path, identity: Option<&Identity>) -> Result<Option<Arc<Account>>, Error> {
         let id = match &path.account {
             NamedAccount::None => return Ok(None),
-            NamedAccount::Own => self.known(token).await?.account,
-            NamedAccount::Id(text) => text.parse::<AccountId>().map_err(|_| Error::InvalidAccountId(text.clone()))?,
+            NamedAccount::Own => identity.ok_or(Error::NoOwnAccount)?.account,
+            NamedAccount::Id(text) => text.parse().map_err(|_| match text.len() {
+                // as long as an id is, it is one that nobody has
+                AccountId::LENGTH => Error::BadIdentifier(text.clone()),
+                _ => Error::InvalidAccountId(text.clone()),
+            })?,
         };
-        let account = self.authenticator.account(id).await?;
-        account.map(Some).ok_or_else(|| Error::BadIdentifier(id.to_string()))
+        Ok(Some(self.auth.decide(async |evidence| evidence.must_find(id).await).await?))
     }
 
-    /// Whoever's account was a trial that has ended is refused.
-    fn must_not_be_expired(&self, account: &Account) -> Result<(), Error> {
-        if !account.is_expired(self.world.gregorian_seconds()) {
-            return Ok(());
-        }
-        let detail = serde_json::json!({ "message": "account expired", "cause": account.trial_expires });
-        Err(validation_error("account", "expired", detail).into())
+    /// What a token does must be among what its restrictions name.
+    async fn must_be_permitted(
+        &self,
+        identity: &Identity,
+        account: Option<&Account>,
+        path: &Path,
+        verb: &str,
+    ) -> Result<(), Error> {
+        let Some((noun, parameters)) = &path.end else { return Ok(()) };
+        let target = account.map(|account| account.id);
+        let decided = self
+            .auth
+            .decide(async |evidence| evidence.must_not_be_restricted(identity, target, noun, parameters, verb).await);
+        Ok(decided.await?)
     }
 
     /// The user and the device that a path leads through must be there, the user not deleted.

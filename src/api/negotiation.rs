@@ -1,7 +1,8 @@
-//! Which form an answer takes: JSON or CSV.
+//! Which form an answer takes: JSON or CSV, and in which language it says it is.
 
 use actix_web::HttpRequest;
-use actix_web::http::header::{ACCEPT, Accept, Header};
+use actix_web::http::header::{ACCEPT, ACCEPT_LANGUAGE, Accept, Header, QualityItem};
+use actix_web::mime::Mime;
 
 use super::error::Error;
 
@@ -42,11 +43,52 @@ fn by_header(request: &HttpRequest) -> Result<Format, Error> {
     }
     // a header that can't be read says nothing
     let Ok(accept) = Accept::parse(request) else { return Ok(Format::Json) };
-    let preferred = accept.ranked();
+    let preferred = ranked(&accept);
     if preferred.is_empty() {
         return Ok(Format::Json);
     }
-    preferred.iter().find_map(|media| of_media_type(media.essence_str())).ok_or(Error::NotAcceptable)
+    preferred.iter().find_map(|media| of_media_type(media.item.essence_str())).ok_or(Error::NotAcceptable)
+}
+
+/// Media ranges in the order in which Cowboy tries them: it sorts them by a relation that is no order, so that of
+/// several with the same quality, none of which is more precise than another of its type, the last one goes first.
+fn ranked(accept: &Accept) -> Vec<&QualityItem<Mime>> {
+    let mut ranked: Vec<&QualityItem<Mime>> = Vec::new();
+    for range in accept.iter() {
+        let at = ranked.iter().position(|before| !goes_before(before, range)).unwrap_or(ranked.len());
+        ranked.insert(at, range);
+    }
+    ranked
+}
+
+/// Cowboy's `prioritize_accept`.
+fn goes_before(one: &QualityItem<Mime>, other: &QualityItem<Mime>) -> bool {
+    if one.quality != other.quality {
+        return one.quality > other.quality;
+    }
+    let (one, other) = (&one.item, &other.item);
+    match one.type_() == other.type_() {
+        true if one.subtype() == other.subtype() => one.params().count() > other.params().count(),
+        true => other.subtype() == "*",
+        false => other.type_() == "*",
+    }
+}
+
+/// The language that an answer says it is in: English, or the first that the client names, whichever it prefers.
+pub fn language(request: &HttpRequest) -> String {
+    const DEFAULT: &str = "en";
+    let header = request.headers().get(ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let tags = header.split(',').filter_map(|range| {
+        let mut parts = range.split(';').map(str::trim);
+        let tag = parts.next()?.to_ascii_lowercase();
+        let is_tag = !tag.is_empty() && tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        let quality = parts.find_map(|part| part.strip_prefix("q=")?.parse::<f32>().ok()).unwrap_or(1.0);
+        is_tag.then_some((tag, quality))
+    });
+    let tags: Vec<(String, f32)> = tags.collect();
+    let Some((first, quality)) = tags.first().cloned() else { return DEFAULT.to_owned() };
+    let is_english_preferred = tags.iter().any(|(tag, of)| tag == DEFAULT && *of > quality);
+    if is_english_preferred { DEFAULT.to_owned() } else { first }
 }
 
 fn of_media_type(text: &str) -> Option<Format> {
@@ -55,4 +97,43 @@ fn of_media_type(text: &str) -> Option<Format> {
         (main == "*" || main == *provided_main) && (sub == "*" || sub == *provided_sub)
     };
     PROVIDED.iter().find(fits).map(|(_, _, format)| *format)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::test::TestRequest;
+
+    #[test]
+    fn the_last_of_equal_ranges_goes_first() {
+        let format = |accept: &str| {
+            let request = TestRequest::default().insert_header((ACCEPT, accept)).to_http_request();
+            format(&request, None).unwrap()
+        };
+        for accept in [
+            "text/csv, application/json",
+            "text/csv;q=0.5, application/json;q=0.5",
+            "application/json, text/plain, */*",
+            "application/json, text/csv, application/*",
+            "text/csv;q=0.4, application/json",
+            "*/*",
+        ] {
+            assert_eq!(format(accept), Format::Json, "{accept}");
+        }
+        for accept in
+            ["application/json, text/csv", "*/*, text/csv", "application/*, text/csv", "application/json, text/*"]
+        {
+            assert_eq!(format(accept), Format::Csv, "{accept}");
+        }
+    }
+
+    #[test]
+    fn languages() {
+        for (accept, language) in
+            [("", "en"), ("de", "de"), ("de-CH, en;q=0.9", "de-ch"), ("fr;q=0.5, en", "en"), ("*", "en"), ("<x>", "en")]
+        {
+            let request = TestRequest::default().insert_header((ACCEPT_LANGUAGE, accept)).to_http_request();
+            assert_eq!(super::language(&request), language, "{accept}");
+        }
+    }
 }

@@ -17,15 +17,111 @@ enum Noun {
     ApiAuth,
     Schemas,
     About,
+    /// One of [`OTHER_NOUNS`].
+    Other,
 }
 
-/// The token's own account, as a segment: `/v2/account/…` for `/v2/accounts/{id}/…`.
+/// The token's own account, as a path's first segment: `/v2/account/…` for `/v2/accounts/{id}/…`.
 const OWN_ACCOUNT: &str = "account";
+
+/// What else is a noun to Kazoo 4.3: the crossbar modules that are there, loaded or not.
+const OTHER_NOUNS: &[&str] = &[
+    "access_lists",
+    "acdc_call_stats",
+    "acls",
+    "agents",
+    "alerts",
+    "allotments",
+    "apps_link",
+    "apps_store",
+    "att_handlers_errors",
+    "auth",
+    "basic_auth",
+    "blacklists",
+    "braintree",
+    "bulk",
+    "call_inspector",
+    "callflows",
+    "cccps",
+    "cdrs",
+    "channels",
+    "clicktocall",
+    "comments",
+    "conferences",
+    "configs",
+    "connectivity",
+    "contact_list",
+    "dialplans",
+    "directories",
+    "faxboxes",
+    "faxes",
+    "freeswitch",
+    "global_provisioner_templates",
+    "hotdesks",
+    "ip_auth",
+    "ips",
+    "jobs_listener",
+    "ledgers",
+    "limits",
+    "lists",
+    "local_provisioner_templates",
+    "local_resources",
+    "media",
+    "menus",
+    "metaflows",
+    "migrations",
+    "mms",
+    "multi_factor",
+    "noauthn",
+    "noauthz",
+    "notifications",
+    "onboard",
+    "parked_calls",
+    "phone_numbers",
+    "pivot",
+    "port_requests",
+    "presence",
+    "profile",
+    "queues",
+    "quickcall",
+    "rate_limits",
+    "rates",
+    "recordings",
+    "registrations",
+    "resource_selectors",
+    "resource_templates",
+    "resources",
+    "search",
+    "security",
+    "services",
+    "shared_auth",
+    "simple_authz",
+    "skels",
+    "sms",
+    "storage",
+    "sup",
+    "system_configs",
+    "tasks",
+    "templates",
+    "temporal_rules",
+    "temporal_rules_sets",
+    "token_auth",
+    "token_restrictions",
+    "transactions",
+    "ubiquiti_auth",
+    "vmboxes",
+    "webhooks",
+    "websockets",
+    "whitelabel",
+];
+
+/// Nouns of which all that follows is a parameter.
+const LAST_NOUNS: [&str; 5] = ["braintree", "configs", "schemas", "sup", "system_configs"];
 
 impl Noun {
     fn named(segment: &str) -> Option<Self> {
         Some(match segment {
-            "accounts" | OWN_ACCOUNT => Self::Accounts,
+            "accounts" => Self::Accounts,
             "groups" => Self::Groups,
             "users" => Self::Users,
             "devices" => Self::Devices,
@@ -33,6 +129,7 @@ impl Noun {
             "api_auth" => Self::ApiAuth,
             "schemas" => Self::Schemas,
             "about" => Self::About,
+            other if OTHER_NOUNS.contains(&other) => Self::Other,
             _ => return None,
         })
     }
@@ -121,8 +218,8 @@ pub struct Path {
     pub device: Option<String>,
     /// What it is about.
     pub resource: Resource,
-    /// Whether it has any noun at all; `/v2` has none.
-    pub has_nouns: bool,
+    /// The noun that it ends with, and the noun's parameters; `/v2` has none.
+    pub end: Option<(String, Vec<String>)>,
 }
 
 impl Path {
@@ -139,14 +236,14 @@ impl Path {
         if segments.last().is_some_and(String::is_empty) {
             segments.pop();
         }
-        let nouns = Nouns::read(segments);
+        let mut nouns = Nouns::read(segments);
         Ok(Some(Self {
             has_pages: version != "1",
             account: nouns.account(),
             user: nouns.parameter(Noun::Users),
             device: nouns.parameter(Noun::Devices),
             resource: nouns.resource(),
-            has_nouns: !nouns.nouns.is_empty(),
+            end: nouns.nouns.pop().map(|named| (named.name, named.parameters)),
         }))
     }
 }
@@ -159,45 +256,64 @@ fn decoded(segment: &str) -> Result<String, Error> {
     if escapes { Ok(text.into_owned()) } else { Err(Error::BadPath) }
 }
 
-/// A path's nouns, each with its parameters; none at all where the first segment is no noun.
+/// A path's nouns; none at all where the first segment is no noun.
 struct Nouns {
-    nouns: Vec<(Noun, Vec<String>)>,
+    nouns: Vec<Named>,
     is_own_account: bool,
+}
+
+/// A noun, as it was named, and its parameters.
+struct Named {
+    noun: Noun,
+    name: String,
+    parameters: Vec<String>,
 }
 
 impl Nouns {
     fn read(segments: Vec<String>) -> Self {
         let is_own_account = segments.first().is_some_and(|first| first == OWN_ACCOUNT);
-        let mut nouns: Vec<(Noun, Vec<String>)> = Vec::new();
-        for segment in segments {
-            let of_schemas = nouns.last().is_some_and(|(noun, _)| *noun == Noun::Schemas);
-            match (Noun::named(&segment).filter(|_| !of_schemas), nouns.last_mut()) {
-                (Some(noun), _) => nouns.push((noun, Vec::new())),
-                (None, Some((_, parameters))) => parameters.push(segment),
+        let mut nouns: Vec<Named> = Vec::new();
+        for (at, segment) in segments.into_iter().enumerate() {
+            let is_parameter = nouns.last().is_some_and(|before| LAST_NOUNS.contains(&before.name.as_str()));
+            let noun = match Noun::named(&segment).filter(|_| !is_parameter) {
+                None if at == 0 && is_own_account => Some(Noun::Accounts),
+                noun => noun,
+            };
+            match (noun, nouns.last_mut()) {
+                (Some(noun), _) => nouns.push(Named { noun, name: segment, parameters: Vec::new() }),
+                (None, Some(before)) => before.parameters.push(segment),
                 (None, None) => break,
             }
         }
         Self { nouns, is_own_account }
     }
 
+    /// Of two accounts the last counts: for what is shown, and for the right to it.
     fn account(&self) -> NamedAccount {
-        if self.is_own_account {
-            return NamedAccount::Own;
+        let accounts = self.nouns.iter().rposition(|named| named.noun == Noun::Accounts);
+        match accounts {
+            Some(0) if self.is_own_account => NamedAccount::Own,
+            Some(_) => self.parameter(Noun::Accounts).map_or(NamedAccount::None, NamedAccount::Id),
+            None => NamedAccount::None,
         }
-        self.parameter(Noun::Accounts).map_or(NamedAccount::None, NamedAccount::Id)
     }
 
-    /// The first parameter of a noun.
+    /// The first parameter of a noun, the last of that name.
     fn parameter(&self, noun: Noun) -> Option<String> {
-        self.nouns.iter().find(|(of, _)| *of == noun).and_then(|(_, parameters)| parameters.first().cloned())
+        let named = self.nouns.iter().rev().find(|named| named.noun == noun)?;
+        named.parameters.first().cloned()
     }
 
     fn resource(&self) -> Resource {
-        let Some(((head, parameters), before)) = self.nouns.split_last() else { return Resource::Unknown };
-        let most = |noun: Noun| usize::from(!(noun == Noun::Accounts && self.is_own_account));
-        let is_chain = before.iter().all(|(noun, parameters)| parameters.len() <= most(*noun));
+        let Some((end, before)) = self.nouns.split_last() else { return Resource::Unknown };
+        let own = usize::from(self.is_own_account);
+        let is_chain = before.iter().enumerate().all(|(at, named)| match named.noun {
+            // the account's id, and one text more, of which nothing is made
+            Noun::Accounts => named.parameters.len() <= 2 - if at == 0 { own } else { 0 },
+            _ => true,
+        });
         let alone = before.is_empty();
-        match (head, parameters.as_slice()) {
+        match (end.noun, end.parameters.as_slice()) {
             _ if !is_chain => Resource::Unknown,
             (Noun::Groups, []) => Resource::Groups,
             (Noun::Groups, [id]) => Resource::Group(id.clone()),
@@ -207,7 +323,7 @@ impl Nouns {
             (Noun::Schemas, [name]) if alone => Resource::Schema(name.clone()),
             (Noun::Schemas, [name, last]) if alone && last == "validation" => Resource::SchemaValidation(name.clone()),
             (Noun::About, []) if alone => Resource::About,
-            (Noun::Accounts, parameters) if parameters.len() == most(Noun::Accounts) => Resource::Account,
+            (Noun::Accounts, parameters) if parameters.len() == 1 - if alone { own } else { 0 } => Resource::Account,
             _ => Resource::Unknown,
         }
     }
@@ -228,12 +344,27 @@ mod tests {
         assert_eq!(resource("/v2/accounts/A/groups/groups"), Resource::Groups);
         assert_eq!(resource("/v3/accounts/A/users/U/groups/G"), Resource::Group("G".to_owned()));
         assert_eq!(resource("/v2/account/groups/a%20b"), Resource::Group("a b".to_owned()));
+        assert_eq!(resource("/v2/account/any/groups"), Resource::Groups);
+        assert_eq!(resource("/v2/accounts/A/callflows/C/groups"), Resource::Groups);
+        assert_eq!(resource("/v2/accounts/A/configs/groups"), Resource::Unknown);
         assert_eq!(resource("/v2/accounts/A%2fgroups"), Resource::Account);
         for unknown in ["/v2", "/v2/", "/v2//accounts/A/groups", "/v2/accounts/A/frobs", "/v2/accounts/A/groups/G/x"] {
             assert_eq!(resource(unknown), Resource::Unknown, "{unknown}");
         }
         assert_eq!(resource("/v2/accounts/A/../A/groups"), Resource::Unknown);
         assert_eq!(resource("/v2/schemas/groups/validation"), Resource::SchemaValidation("groups".to_owned()));
+    }
+
+    #[test]
+    fn of_two_accounts_the_last_counts() {
+        let account = |path: &str| Path::parse(path).unwrap().unwrap().account;
+        let id = |id: &str| NamedAccount::Id(id.to_owned());
+        assert_eq!(account("/v2/accounts/A/groups"), id("A"));
+        assert_eq!(account("/v2/accounts/A/accounts/B/groups"), id("B"));
+        assert_eq!(account("/v2/account/accounts/B/groups"), id("B"));
+        assert_eq!(account("/v2/accounts/A/account/groups"), id("A"));
+        assert_eq!(account("/v2/account/B/groups"), NamedAccount::Own);
+        assert_eq!(account("/v2/accounts/groups"), NamedAccount::None);
     }
 
     #[test]

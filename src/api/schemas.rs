@@ -1,30 +1,107 @@
-//! The schemas that documents are checked by, to be read and tried.
+//! The schemas that documents are checked by: an operator's, where `system_schemas` has one of the name, or else ours;
+//! and the resource at which they can be read and tried.
 
-use crate::document::{Document, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use moka::future::Cache;
+
+use crate::document::{DbName, DocId, Document, json};
 use crate::kazoo::group;
-use crate::kazoo::schema::{self, Schema};
+use crate::kazoo::schema::{SYSTEM_SCHEMAS, Schema};
+use crate::store::{self, SharedStore};
 
 use super::answer::{Answer, Data};
 use super::error::Error;
 use super::incoming::Incoming;
 
+/// How many other schemas one may refer to, directly or not.
+const REFERENCES: usize = 32;
+
+/// The schemas as they are remembered.
+pub struct Schemas {
+    store: SharedStore,
+    current: Cache<&'static str, Arc<Schema>>,
+    /// The last that was read of each name: while its document stays the same it is not compiled again.
+    latest: Cache<&'static str, Read>,
+}
+
+#[derive(Clone)]
+struct Read {
+    documents: Vec<Document>,
+    schema: Arc<Schema>,
+}
+
+impl Schemas {
+    /// Reads operators' schemas from a store, and remembers them for `remembered`.
+    pub fn new(store: SharedStore, remembered: Duration) -> Self {
+        Self {
+            store,
+            current: Cache::builder().time_to_live(remembered).build(),
+            latest: Cache::new(REFERENCES as u64),
+        }
+    }
+
+    /// The schema of a name.
+    ///
+    /// Errors: [`Error::BadIdentifier`], or the store fails.
+    pub async fn named(&self, name: &str) -> Result<Arc<Schema>, Error> {
+        let name = Schema::names().find(|ours| *ours == name).ok_or_else(|| Error::BadIdentifier(name.to_owned()))?;
+        let read = self.current.try_get_with(name, self.read(name)).await;
+        read.map_err(|error| Error::Store(store::Error::clone(&error)))
+    }
+
+    async fn read(&self, name: &'static str) -> store::Result<Arc<Schema>> {
+        let ours = || Schema::ours(name).ok_or_else(|| store::Error::Corrupt(format!("no schema {name}")));
+        let Some(document) = self.document(name).await? else { return ours() };
+        let mut others = BTreeMap::new();
+        let mut wanted: BTreeSet<String> = Schema::references(&document);
+        while let Some(name) = wanted.pop_first() {
+            if others.len() == REFERENCES || others.contains_key(&name) {
+                continue;
+            }
+            if let Some(other) = self.document(&name).await? {
+                wanted.extend(Schema::references(&other));
+                others.insert(name, other);
+            }
+        }
+        let documents: Vec<Document> = [&document].into_iter().chain(others.values()).cloned().collect();
+        if let Some(latest) = self.latest.get(name).await
+            && latest.documents.iter().map(Document::to_json).eq(documents.iter().map(Document::to_json))
+        {
+            return Ok(latest.schema);
+        }
+        let schema = Arc::new(Schema::new(name, &document, &others));
+        if let Some(problem) = schema.problem() {
+            log::error!("{SYSTEM_SCHEMAS}/{name} is no schema, so no data can be checked: {problem}");
+        }
+        self.latest.insert(name, Read { documents, schema: Arc::clone(&schema) }).await;
+        Ok(schema)
+    }
+
+    async fn document(&self, name: &str) -> store::Result<Option<Document>> {
+        let Ok(id) = name.parse::<DocId>() else { return Ok(None) };
+        let document = self.store.get(&DbName::fixed(SYSTEM_SCHEMAS), &id).await?;
+        Ok(document.filter(|document| !document.is_true("pvt_deleted")))
+    }
+}
+
 /// `GET /v2/schemas`
 pub fn list() -> Answer {
-    Answer { data: Data::List(schema::ALL.iter().map(|schema| json::raw(schema.name)).collect()), ..Answer::default() }
+    Answer { data: Data::List(Schema::names().map(json::raw).collect()), ..Answer::default() }
 }
 
 /// `GET /v2/schemas/{name}`
-pub fn read(name: &str) -> Result<Answer, Error> {
-    let schema = named(name)?.document();
-    let revision = schema.next_revision(None);
-    let mut shown = schema;
-    shown.set_text("id", name);
-    Ok(Answer::document(shown.to_raw(), Some(revision)))
+pub async fn read(schemas: &Schemas, name: &str) -> Result<Answer, Error> {
+    let schema = schemas.named(name).await?;
+    let (document, revision) = schema.document();
+    Ok(Answer::document(document.to_raw(), Some(revision)))
 }
 
 /// `PUT /v2/schemas/{name}/validation`: data with its defaults, or what is wrong with them.
-pub fn validate(incoming: &Incoming, name: &str) -> Result<Answer, Error> {
-    let schema = named(name)?;
+pub async fn validate(schemas: &Schemas, incoming: &Incoming, name: &str) -> Result<Answer, Error> {
+    let schema = schemas.named(name).await?;
     let data = incoming.data();
     let valid = match Document::from_raw(data) {
         Some(data) => schema.validate(group::submitted(data))?,
@@ -34,8 +111,4 @@ pub fn validate(incoming: &Incoming, name: &str) -> Result<Answer, Error> {
         return Err(Error::NotFound);
     }
     Ok(Answer { created: true, ..Answer::document(valid.to_raw(), None) })
-}
-
-fn named(name: &str) -> Result<Schema, Error> {
-    Schema::named(name).ok_or_else(|| Error::BadIdentifier(name.to_owned()))
 }

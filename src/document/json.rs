@@ -20,6 +20,9 @@ pub enum Refused {
     /// A string holds half of a surrogate pair, which no Unicode text can.
     #[error("a string holds half of a surrogate pair")]
     LoneSurrogate,
+    /// A number is larger than any double.
+    #[error("a number is too large")]
+    NumberTooLarge,
 }
 
 /// Checks that `bytes` are one JSON value that may be kept, and gives it.
@@ -80,16 +83,49 @@ fn escaped_unit(bytes: &[u8]) -> Option<u16> {
     u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
 }
 
-/// JSON without the white space between its tokens, as a store would write it.
-pub fn compact(text: &str) -> String {
-    let (mut in_string, mut escaped) = (false, false);
-    let is_kept = |c: &char| {
-        let kept = in_string || !c.is_ascii_whitespace();
-        in_string ^= *c == '"' && !escaped;
-        escaped = in_string && *c == '\\' && !escaped;
-        kept
-    };
-    text.chars().filter(is_kept).collect()
+/// JSON as a store would write it: without the white space between its tokens, and `0.0` for a number that is too
+/// small for a double.
+///
+/// Errors: [`Refused::NumberTooLarge`].
+pub fn compact(text: &str) -> Result<String, Refused> {
+    let mut compact = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(first) = rest.bytes().next() {
+        let length = match first {
+            b'"' => string_length(rest),
+            b'-' | b'0'..=b'9' => rest.bytes().take_while(|byte| b"+-.eE0123456789".contains(byte)).count(),
+            _ => 1,
+        };
+        let (token, after) = rest.split_at(length);
+        match first {
+            b'-' | b'0'..=b'9' => compact.push_str(number_as_kept(token)?),
+            _ if token.trim_ascii().is_empty() => {}
+            _ => compact.push_str(token),
+        }
+        rest = after;
+    }
+    Ok(compact)
+}
+
+/// How long the string is that well-formed JSON begins with, its quotes included.
+fn string_length(text: &str) -> usize {
+    let mut is_escaped = true; // the first quote ends nothing
+    let end = text.bytes().position(|byte| {
+        let ends = byte == b'"' && !is_escaped;
+        is_escaped = byte == b'\\' && !is_escaped;
+        ends
+    });
+    end.map_or(text.len(), |end| end + 1)
+}
+
+/// A number as CouchDB would keep it: with all of its digits, as long as a double can be as large.
+fn number_as_kept(digits: &str) -> Result<&str, Refused> {
+    let mantissa = digits.split(['e', 'E']).next().unwrap_or_default();
+    match digits.parse::<f64>() {
+        Ok(number) if number.is_infinite() => Err(Refused::NumberTooLarge),
+        Ok(0.0) if mantissa.bytes().any(|byte| (b'1'..=b'9').contains(&byte)) => Ok("0.0"),
+        _ => Ok(digits),
+    }
 }
 
 /// `{}`
@@ -147,30 +183,31 @@ pub fn raw<T: Serialize + ?Sized>(value: &T) -> Box<RawValue> {
 
 /// The value of the first field of this name, where an object has the same key twice.
 pub fn first_field(object: &RawValue, key: &str) -> Option<Box<RawValue>> {
-    struct First<'a>(&'a str);
+    fields(object).into_iter().find(|(of, _)| of == key).map(|(_, value)| value.to_owned())
+}
 
-    impl<'de> serde::de::Visitor<'de> for First<'_> {
-        type Value = Option<Box<RawValue>>;
+/// The fields of an object as they stand, also those whose key stands twice; none of what is no object.
+pub fn fields(object: &RawValue) -> Vec<(String, &RawValue)> {
+    struct Fields;
+
+    impl<'de> serde::de::Visitor<'de> for Fields {
+        type Value = Vec<(String, &'de RawValue)>;
 
         fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
             f.write_str("an object")
         }
 
         fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut found = None;
-            while let Some(key) = map.next_key::<String>()? {
-                if found.is_none() && key == self.0 {
-                    found = Some(map.next_value()?);
-                } else {
-                    map.next_value::<serde::de::IgnoredAny>()?;
-                }
+            let mut fields = Vec::new();
+            while let Some(field) = map.next_entry()? {
+                fields.push(field);
             }
-            Ok(found)
+            Ok(fields)
         }
     }
 
     let mut reader = serde_json::Deserializer::from_str(object.get());
-    serde::Deserializer::deserialize_map(&mut reader, First(key)).ok().flatten()
+    serde::Deserializer::deserialize_map(&mut reader, Fields).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -195,7 +232,24 @@ mod tests {
     #[test]
     fn white_space_in_texts_is_kept() {
         let text = "{ \"a b\" : [ 1 , \"x \\\" y\" ] , \n\t\"c\\\\\" : { } }";
-        assert_eq!(compact(text), r#"{"a b":[1,"x \" y"],"c\\":{}}"#);
+        assert_eq!(compact(text).unwrap(), r#"{"a b":[1,"x \" y"],"c\\":{}}"#);
+        for text in [r#""é \\\" [ 1e400 ""#, "\"\"", "[]", "-1"] {
+            assert_eq!(compact(text).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn a_number_is_one_that_couchdb_holds() {
+        let too_large = "9".repeat(400);
+        for kept in ["1.7976931348623157e308", "-1E-300", "0e999", "0.0e-999", "123456789012345678901234567890"] {
+            assert_eq!(compact(kept).unwrap(), kept);
+        }
+        for too_small in ["1e-400", "-0.1E-999", "0.000001e-400"] {
+            assert_eq!(compact(&format!("[{too_small}]")).unwrap(), "[0.0]");
+        }
+        for too_large in ["1e400", "-1.5E999", "1.8e308", &too_large, &format!("{too_large}.0")] {
+            assert_eq!(compact(&format!("{{\"x\":[{too_large}]}}")).unwrap_err(), Refused::NumberTooLarge);
+        }
     }
 
     #[test]

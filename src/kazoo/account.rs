@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use crate::document::{DbName, DocId, Document};
 
-use super::filter;
+use super::erlang::integer_of;
 
 /// The database that holds a copy of every account's own document.
 pub const ACCOUNTS: &str = "accounts";
@@ -20,6 +20,9 @@ pub struct AccountId([u8; 32]);
 pub struct NotAnAccountId;
 
 impl AccountId {
+    /// How many bytes an id has.
+    pub const LENGTH: usize = 32;
+
     /// The id's 32 digits.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default()
@@ -108,7 +111,7 @@ impl Account {
             is_superduper_admin: document.is_true("pvt_superduper_admin"),
             is_reseller: document.is_true("pvt_reseller"),
             is_enabled: document.get("pvt_enabled").is_none_or(|raw| raw.get() != "false"),
-            trial_expires: document.get("pvt_trial_expires").and_then(filter::integer_of),
+            trial_expires: document.get("pvt_trial_expires").and_then(integer_of),
             signature_secret: document.text("pvt_signature_secret"),
         })
     }

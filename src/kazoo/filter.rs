@@ -3,9 +3,10 @@
 //! can't be applied to a document (a path that leads through a text, a time that is no number) leaves it out.
 
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 use crate::document::{Document, json};
+
+use super::erlang::{as_text, integer, integer_of, is_empty, with_plain_numbers};
 
 /// All filters of a request; a document must pass each.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -22,6 +23,8 @@ enum Condition {
     /// A time field, and from when (None: the request gave no number, which nothing passes).
     From(&'static str, Option<i64>),
     To(&'static str, Option<i64>),
+    /// Nothing passes: the request gave no path.
+    Never,
 }
 
 /// A value to compare with: a text, or one of the texts of a JSON list, or the text that is quoted in JSON.
@@ -47,8 +50,8 @@ impl Wanted {
 }
 
 impl Filter {
-    /// The filters among a query's parameters; other parameters are none.
-    pub fn of_query<'a>(query: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+    /// The filters among a query's parameters, of which one without `=` has no value; other parameters are none.
+    pub fn of_query<'a>(query: impl IntoIterator<Item = (&'a str, Option<&'a str>)>) -> Self {
         Self(query.into_iter().filter_map(|(key, value)| Condition::of_parameter(key, value)).collect())
     }
 
@@ -67,19 +70,23 @@ impl Filter {
 struct NotApplicable;
 
 impl Condition {
-    fn of_parameter(key: &str, value: &str) -> Option<Self> {
+    fn of_parameter(key: &str, value: Option<&str>) -> Option<Self> {
+        let of_path = |condition: fn(Path) -> Self| value.map_or(Self::Never, |path| condition(Path::new(path)));
+        let time = value.and_then(integer);
+        // no value is the atom `true`: a text where one is compared, but no path and no number
+        let wanted = || Wanted::new(value.unwrap_or("true"));
         Some(match key {
-            "has_key" => Self::HasKey(Path::new(value)),
-            "key_missing" => Self::KeyMissing(Path::new(value)),
-            "has_value" => Self::HasValue(Path::new(value)),
-            "value_missing" => Self::ValueMissing(Path::new(value)),
-            "created_from" => Self::From("pvt_created", integer(value)),
-            "created_to" => Self::To("pvt_created", integer(value)),
-            "modified_from" => Self::From("pvt_modified", integer(value)),
-            "modified_to" => Self::To("pvt_modified", integer(value)),
+            "has_key" => of_path(Self::HasKey),
+            "key_missing" => of_path(Self::KeyMissing),
+            "has_value" => of_path(Self::HasValue),
+            "value_missing" => of_path(Self::ValueMissing),
+            "created_from" => Self::From("pvt_created", time),
+            "created_to" => Self::To("pvt_created", time),
+            "modified_from" => Self::From("pvt_modified", time),
+            "modified_to" => Self::To("pvt_modified", time),
             _ => match (key.strip_prefix("filter_not_"), key.strip_prefix("filter_")) {
-                (Some(path), _) => Self::IsNot(Path::new(path), Wanted::new(value)),
-                (None, Some(path)) => Self::Is(Path::new(path), Wanted::new(value)),
+                (Some(path), _) => Self::IsNot(Path::new(path), wanted()),
+                (None, Some(path)) => Self::Is(Path::new(path), wanted()),
                 (None, None) => return None,
             },
         })
@@ -102,6 +109,7 @@ impl Condition {
                 let to = to.ok_or(NotApplicable)?;
                 document.get(field).and_then(integer_of).is_some_and(|time| to >= time)
             }
+            Self::Never => false,
         })
     }
 }
@@ -138,73 +146,13 @@ impl Path {
         Ok(Some(value))
     }
 
-    /// The value at the path as a text, empty if there is none.
+    /// The value at the path as a text, empty if there is none: an object is written as JSON, its keys in order.
     fn text_in(&self, document: &Document) -> Result<String, NotApplicable> {
-        Ok(self.find(document)?.and_then(|value| as_text(&value)).unwrap_or_default())
-    }
-}
-
-/// A value as Kazoo's `to_binary` writes it: texts as they are, numbers and booleans by their letters, a list as its
-/// items put together. An object has no text.
-pub fn as_text(value: &Value) -> Option<String> {
-    match value {
-        Value::Null => Some("null".to_owned()),
-        Value::Bool(is_true) => Some(is_true.to_string()),
-        Value::Number(number) => Some(number_as_text(number)),
-        Value::String(text) => Some(text.clone()),
-        Value::Array(items) => items.iter().map(as_item).collect(),
-        Value::Object(_) => None,
-    }
-}
-
-/// Integers keep their digits; other numbers are written as the shortest decimal that reads back the same.
-fn number_as_text(number: &serde_json::Number) -> String {
-    let digits = number.to_string();
-    if digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') {
-        return digits;
-    }
-    number.as_f64().map_or(digits, |number| format!("{number:?}"))
-}
-
-/// An item of an Erlang iolist: a text, a byte, or such a list.
-fn as_item(item: &Value) -> Option<String> {
-    match item {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(byte) => {
-            byte.as_u64().and_then(|byte| u8::try_from(byte).ok()).map(|byte| char::from(byte).to_string())
-        }
-        Value::Array(items) => items.iter().map(as_item).collect(),
-        _ => None,
-    }
-}
-
-/// What Kazoo's `is_empty` takes for empty.
-fn is_empty(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::Bool(_) => false,
-        Value::Number(number) => number.as_f64() == Some(0.0),
-        Value::String(text) => matches!(text.as_str(), "" | "0" | "NULL" | "undefined"),
-        Value::Array(items) => items.is_empty(),
-        Value::Object(fields) => fields.is_empty(),
-    }
-}
-
-/// A number in a text, as Kazoo's `to_integer` reads it: an integer, or a decimal that is rounded.
-pub fn integer(text: &str) -> Option<i64> {
-    let rounded = || {
-        let decimal = text.contains('.').then(|| text.parse::<f64>().ok()).flatten().filter(|n| n.is_finite())?;
-        // saturating: what is out of range is as far as it goes
-        Some(decimal.round() as i64)
-    };
-    text.parse().ok().or_else(rounded)
-}
-
-/// A number in a document, which may be written as a text.
-pub fn integer_of(raw: &RawValue) -> Option<i64> {
-    match json::text(raw) {
-        Some(text) => integer(&text),
-        None => integer(raw.get()),
+        Ok(match self.find(document)? {
+            Some(object @ Value::Object(_)) => json::encode(&with_plain_numbers(object)),
+            Some(value) => as_text(&value).unwrap_or_default(),
+            None => String::new(),
+        })
     }
 }
 
@@ -213,7 +161,8 @@ mod tests {
     use super::*;
 
     fn passes(filter: &[(&str, &str)], document: &str) -> bool {
-        Filter::of_query(filter.iter().copied()).accepts(&Document::parse(document).unwrap())
+        let query = filter.iter().map(|(key, value)| (*key, Some(*value)));
+        Filter::of_query(query).accepts(&Document::parse(document).unwrap())
     }
 
     #[test]
@@ -227,7 +176,9 @@ mod tests {
             ("null", "null"),
             ("[\"a\",\"b\"]", "ab"),
             ("[]", ""),
-            ("{}", ""),
+            ("{}", "{}"),
+            (r#"{"b":[1.50,null],"a":{}}"#, r#"{"b":[1.5,null],"a":{}}"#),
+            (r#"[{"a":1}]"#, ""),
             ("123456789012345678901234567890", "123456789012345678901234567890"),
         ] {
             let document = format!("{{\"k\":{value}}}");
@@ -262,6 +213,27 @@ mod tests {
 
     #[test]
     fn what_is_no_filter_filters_nothing() {
-        assert!(Filter::of_query([("page_size", "2"), ("sort", "x"), ("has_keys", "y")]).is_empty());
+        assert!(Filter::of_query([("page_size", Some("2")), ("sort", Some("x")), ("has_keys", None)]).is_empty());
+    }
+
+    #[test]
+    fn a_filter_without_a_value_has_the_atom_true() {
+        let passes = |key| Filter::of_query([(key, None)]).accepts(&Document::parse(r#"{"t":true,"true":1}"#).unwrap());
+        for key in ["filter_t", "filter_not_x"] {
+            assert!(passes(key), "{key}");
+        }
+        for key in ["filter_x", "filter_not_t", "has_key", "key_missing", "has_value", "value_missing"] {
+            assert!(!passes(key), "{key}");
+        }
+        for key in ["created_from", "created_to", "modified_from", "modified_to"] {
+            assert!(!passes(key), "{key}");
+        }
+    }
+
+    #[test]
+    fn an_object_is_compared_with_the_order_of_its_keys() {
+        assert!(passes(&[("filter_o", r#"{"a":1,"b":2}"#)], r#"{"o":{"a":1,"b":2}}"#));
+        assert!(!passes(&[("filter_o", r#"{"a":1,"b":2}"#)], r#"{"o":{"b":2,"a":1}}"#));
+        assert!(passes(&[("filter_not_o", r#"{"a":1}"#)], r#"{"o":{"a":1,"b":2}}"#));
     }
 }

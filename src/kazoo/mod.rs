@@ -1,12 +1,16 @@
 //! Kazoo's rules, with no I/O: what an account's database is called, what a group's document holds, which rows the
-//! lists show, how a filter compares, where a page ends, what a token claims.
+//! lists show, how a filter compares, where a page ends, what a token claims and may do, how one may sign in.
 
 pub mod account;
+pub mod erlang;
 pub mod filter;
 pub mod group;
+pub mod login_attempt;
 pub mod notice;
 pub mod page;
+pub mod restrictions;
 pub mod schema;
+pub mod sign_in;
 pub mod time;
 pub mod token;
 pub mod views;

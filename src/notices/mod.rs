@@ -38,6 +38,11 @@ pub struct Settings {
     pub capacity: usize,
 }
 
+/// What we call ourselves among Kazoo's nodes, by what tells one of our processes from another.
+pub fn node(sender: impl fmt::Display) -> String {
+    format!("{NODE}@{sender}")
+}
+
 /// Lays notices over a store, if they are wanted. They are sent in the name of `crossbar-groups@sender`.
 pub fn over(
     store: SharedStore,
@@ -51,7 +56,7 @@ pub fn over(
     let (queue, notices) = Queue::new(capacity, metrics);
     let publisher = Publisher::new(broker, Arc::clone(&queue), notices);
     background.start(|stopping| publisher.run(stopping));
-    Arc::new(Notifying { store, queue, node: format!("{NODE}@{sender}"), world })
+    Arc::new(Notifying { store, queue, node: node(sender), world })
 }
 
 /// A store that queues a notice of each document that is put into it.

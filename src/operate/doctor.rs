@@ -9,11 +9,11 @@ use futures::{TryStreamExt, pin_mut};
 use indicatif::ProgressBar;
 use serde::Serialize;
 
-use crate::api::Authenticator;
+use crate::auth::{Auth, Credentials, System};
 use crate::document::{DocId, Document};
 use crate::dump::documents;
 use crate::kazoo::account::AccountId;
-use crate::kazoo::token::{Claims, IdentityKey, SigningKey};
+use crate::kazoo::token::{Claims, SigningKey};
 use crate::metrics::Metrics;
 use crate::store::{Attachments, Server, SharedStore, Store};
 use crate::world::World;
@@ -111,7 +111,8 @@ pub async fn examine(store: &SharedStore, only: Option<AccountId>, world: World)
     };
     let after = (world.now)();
     let accounts = super::accounts(store.as_ref()).await;
-    let authenticator = Authenticator::new(Arc::clone(store), Metrics::new(before), REMEMBERED);
+    let auth = Auth::new(Arc::clone(store), Metrics::new(before), REMEMBERED, world);
+    let system = auth.system().await;
     let mut checks = vec![
         Check { name: "reachable", outcome: reachable(&server) },
         Check { name: "version", outcome: version(&server) },
@@ -129,15 +130,15 @@ pub async fn examine(store: &SharedStore, only: Option<AccountId>, world: World)
             },
         },
     ];
-    let (key_outcome, key) = system_key(&authenticator).await;
-    let (secret_outcome, secret) = secret(&authenticator).await;
+    let system = system.as_ref().map(Arc::as_ref).map_err(ToString::to_string);
+    let (key_outcome, key) = system_key(&auth, &system).await;
+    let (secret_outcome, has_secret) = secret(&system);
     checks.push(Check { name: "system key", outcome: key_outcome });
     checks.push(Check { name: "secret", outcome: secret_outcome });
     checks.push(Check { name: "views", outcome: design_documents(store.as_ref(), only).await });
-    let token = match (key, secret) {
-        (Some(key), Some(secret)) => {
-            let accounts = accounts.unwrap_or_default();
-            token(store.as_ref(), &authenticator, (&key, &secret), (only, &accounts), world).await
+    let token = match system {
+        Ok(system) if key.is_some() && has_secret => {
+            token(store.as_ref(), &auth, system, (only, &accounts.unwrap_or_default()), world).await
         }
         _ => skipped("there is no system key and secret to make one with"),
     };
@@ -191,16 +192,16 @@ fn clock(server: &Server, before: SystemTime, after: SystemTime) -> Outcome {
     failed(problem, "synchronise both with NTP: tokens and pvt_modified depend on it")
 }
 
-async fn system_key(authenticator: &Authenticator) -> (Outcome, Option<Arc<SigningKey>>) {
-    let config = match authenticator.config().await {
-        Ok(config) => config,
+async fn system_key(auth: &Auth, system: &Result<&System, String>) -> (Outcome, Option<Arc<SigningKey>>) {
+    let system = match system {
+        Ok(system) => system,
         Err(error) => return (failed(error, "see that --store's user may read system_config"), None),
     };
-    let Some(id) = &config.system_key else {
+    let Some(id) = &system.system_key else {
         let remedy = "start Kazoo once, which makes it, or import system_config of its dump";
         return (failed("system_config/auth names no system_key", remedy), None);
     };
-    match authenticator.key(id).await {
+    match auth.decide(async |evidence| evidence.key(id).await).await {
         Err(error) => (failed(error, "see that --store's user may read system_auth"), None),
         Ok(None) => {
             let problem =
@@ -215,16 +216,17 @@ async fn system_key(authenticator: &Authenticator) -> (Outcome, Option<Arc<Signi
     }
 }
 
-async fn secret(authenticator: &Authenticator) -> (Outcome, Option<String>) {
-    match authenticator.config().await {
-        Err(error) => (failed(error, "see that --store's user may read system_config"), None),
-        Ok(config) => match config.identity_secret.clone().filter(|secret| !secret.is_empty()) {
-            Some(secret) => (ok("in system_config/auth"), Some(secret)),
-            None => {
-                let remedy = "start Kazoo once, which makes it, or import system_config of its dump";
-                (failed("system_config/auth has no secret_for_user_signature", remedy), None)
-            }
-        },
+/// Whether there is one, too.
+fn secret(system: &Result<&System, String>) -> (Outcome, bool) {
+    match system {
+        Err(error) => (failed(error, "see that --store's user may read system_config"), false),
+        Ok(system) if system.identity_secret.as_ref().is_some_and(|secret| !secret.is_empty()) => {
+            (ok("in system_config/auth"), true)
+        }
+        Ok(_) => {
+            let remedy = "start Kazoo once, which makes it, or import system_config of its dump";
+            (failed("system_config/auth has no secret_for_user_signature", remedy), false)
+        }
     }
 }
 
@@ -247,14 +249,13 @@ async fn design_documents(store: &dyn Store, only: Option<AccountId>) -> Outcome
 /// Makes a token as a sign-in makes it, and has it checked as a request's is.
 async fn token(
     store: &dyn Store,
-    authenticator: &Authenticator,
-    (key, secret): (&SigningKey, &str),
+    auth: &Auth,
+    system: &System,
     (only, accounts): (Option<AccountId>, &[AccountId]),
     world: World,
 ) -> Outcome {
-    let master = authenticator.config().await.ok().and_then(|config| config.master_account.as_deref()?.parse().ok());
-    let candidates =
-        only.map_or_else(|| master.into_iter().chain(accounts.first().copied()).collect(), |only| vec![only]);
+    let first = accounts.first().copied();
+    let candidates = only.map_or_else(|| system.master_account.into_iter().chain(first).collect(), |only| vec![only]);
     let mut owner = None;
     for account in candidates {
         match owner_of(store, account).await {
@@ -271,11 +272,12 @@ async fn token(
     };
     let expires = world.unix_seconds().saturating_add(TOKEN_LIFETIME_S);
     let claims = Claims::new(account, user.as_ref().map(ToString::to_string), "doctor", expires);
-    let Ok(token) = key.sign(claims, &IdentityKey::new(&owner_secret, secret)) else {
-        return failed("the system key can't sign", "see `system key` above");
-    };
-    match authenticator.known(&token, world.unix_seconds()).await {
-        Ok(known) if known.account == account => ok(format!("made for {account}, and believed")),
+    let believed = auth.decide(async |evidence| {
+        let token = evidence.sign(claims.clone(), &owner_secret).await?;
+        evidence.identify(&Credentials::Token(token), None).await
+    });
+    match believed.await {
+        Ok(identity) if identity.account == account => ok(format!("made for {account}, and believed")),
         Ok(_) | Err(_) => failed(
             format!("a token made for {account} is not believed"),
             "see `system key` and `secret` above; if they were just changed, try again",

@@ -245,7 +245,7 @@ impl Inner {
         let done = {
             let databases = transaction.open_table(DATABASES).map_err(failed)?;
             if databases.get(database.as_str()).map_err(failed)?.is_none() {
-                return Err(Error::Refused(format!("there is no database {database}")));
+                return Err(Error::MissingDatabase(database.clone()));
             }
             work(&mut Tables {
                 inner: self,

@@ -128,6 +128,9 @@ pub enum Error {
     /// No answer in time. Of a write it is not known whether it happened.
     #[error("the store did not answer in time: {0}")]
     TimedOut(String),
+    /// There is no such database, and nothing was written.
+    #[error("there is no database {0}")]
+    MissingDatabase(DbName),
     /// The view is not there: its design document is missing.
     #[error("the view {design}/{view} is missing in {database}: run `crossbar-groups views install` on this store")]
     MissingView {
@@ -158,7 +161,8 @@ pub trait Store: Send + Sync + 'static {
     /// Writes a document: a new one, or with `_rev` the one that it replaces. Gives the new revision. When it
     /// returns, the document is on disk and in its views.
     ///
-    /// Errors: [`Error::Conflict`] if the document is there with another revision. A database is never created.
+    /// Errors: [`Error::Conflict`] if the document is there with another revision; [`Error::MissingDatabase`]: none is
+    /// ever created.
     async fn put(&self, database: &DbName, document: &Document) -> Result<Revision>;
 
     /// The rows of a view, at most as many as the query's limit; [`rows`] goes on from there.

@@ -24,12 +24,11 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use crossbar_groups::Application;
-use crossbar_groups::api::Authenticator;
+use crossbar_groups::auth::Auth;
 use crossbar_groups::config::{Command, CommandLine, ServeArguments};
 use crossbar_groups::document::{DbName, DocId, Document};
 use crossbar_groups::dump::Dump;
 use crossbar_groups::kazoo::account::AccountId;
-use crossbar_groups::kazoo::token::{Claims, IdentityKey};
 use crossbar_groups::kazoo::views;
 use crossbar_groups::metrics::Metrics;
 use crossbar_groups::store::SharedStore;
@@ -126,11 +125,9 @@ impl TestStore {
         let token = block_on(async {
             store.prepare(&id.database()).await.unwrap();
             store.load(&id.database(), vec![account, account_user]).await.unwrap();
-            let authenticator = Authenticator::new(store, Metrics::new(SystemTime::now()), Duration::from_secs(1));
-            let config = authenticator.config().await.unwrap();
-            let key = authenticator.key(config.system_key.as_ref().unwrap()).await.unwrap().unwrap();
-            let claims = Claims::new(id, Some(user.to_string()), "test", World::real().unix_seconds() + 3600);
-            key.sign(claims, &IdentityKey::new("secret", config.identity_secret.as_ref().unwrap())).unwrap()
+            let metrics = Metrics::new(SystemTime::now());
+            let auth = Auth::new(store, metrics, Duration::from_secs(1), World::real());
+            auth.issue(id, Some(&user), "test", 3600).await.unwrap()
         });
         TestAccount { id, user, token }
     }

@@ -110,14 +110,18 @@ impl Couch {
         last
     }
 
-    /// Sends a request that writes a document.
-    async fn write(&self, path: &[&str], document: &Document) -> Result<Revision> {
+    /// Sends a request that writes a document of a database; `path` is the document's in it.
+    async fn write(&self, database: &DbName, path: &[&str], document: &Document) -> Result<Revision> {
         #[derive(Deserialize)]
         struct Written {
             rev: String,
         }
 
+        let path = &[&[database.as_str()], path].concat();
         let answer = self.send(Request::new(Method::PUT, path).body(document.to_json())).await?;
+        if answer.status == StatusCode::NOT_FOUND {
+            return Err(Error::MissingDatabase(database.clone()));
+        }
         if answer.status != StatusCode::CONFLICT {
             let written: Written = answer.accepted()?.json()?;
             return written.rev.parse().map_err(|error| Error::Corrupt(format!("{error}")));
@@ -207,7 +211,7 @@ impl Store for Couch {
     async fn put(&self, database: &DbName, document: &Document) -> Result<Revision> {
         let id = document.id().and_then(|id| id.parse::<DocId>().ok());
         let id = id.ok_or_else(|| Error::Refused("a document without an id of its own".to_owned()))?;
-        self.write(&[database.as_str(), id.as_str()], document).await
+        self.write(database, &[id.as_str()], document).await
     }
 
     async fn query(&self, database: &DbName, view: &View, query: &Query) -> Result<Vec<Row>> {
@@ -276,7 +280,7 @@ impl Store for Couch {
     async fn put_design(&self, database: &DbName, document: &Document) -> Result<Revision> {
         let id = document.id().unwrap_or_default();
         let name = id.strip_prefix(DESIGN).ok_or_else(|| Error::Refused(format!("{id:?} is no design document")))?;
-        self.write(&[database.as_str(), "_design", name], document).await
+        self.write(database, &["_design", name], document).await
     }
 
     async fn databases(&self) -> Result<Vec<DbName>> {

@@ -1,0 +1,195 @@
+//! The documents that decisions rest on: each as it is remembered, or as it was read for the decision.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use futures::future::try_join_all;
+
+use crate::document::{DbName, DocId, Document};
+use crate::kazoo::account::{Account, AccountId};
+use crate::kazoo::erlang::integer_of;
+use crate::kazoo::page::PageSize;
+use crate::kazoo::restrictions::{self, Restrictions};
+use crate::kazoo::sign_in::{self, Settings};
+use crate::kazoo::token::SigningKey;
+use crate::store::{self, Store};
+use crate::world::World;
+
+use super::error::Error;
+use super::memory::{Kept, Memory, Shelf};
+
+/// The database of signing keys, and the attachment that holds a key.
+const SYSTEM_AUTH: &str = "system_auth";
+const PRIVATE_KEY: &str = "private_key.pem";
+
+/// The database of the system's configuration.
+const SYSTEM_CONFIG: &str = "system_config";
+
+/// What `system_config` says that any request may need: the sections `default` of some of its documents.
+#[derive(Debug, Clone, Default)]
+pub struct System {
+    /// The id of the key that signs new tokens.
+    pub system_key: Option<DocId>,
+    /// What is put behind an owner's secret to sign an identity.
+    pub identity_secret: Option<String>,
+    /// The system's own account.
+    pub master_account: Option<AccountId>,
+    /// How many rows a page has where the client does not say.
+    pub page_size: Option<PageSize>,
+    /// How one may sign in.
+    pub(super) sign_in: sign_in::Config,
+    /// What restricts the tokens of accounts that have no restrictions of their own.
+    pub(super) restrictions: Restrictions,
+}
+
+/// A user's document as far as a token needs it.
+#[derive(Debug, Clone, Default)]
+pub struct Owner {
+    /// `pvt_signature_secret`.
+    pub secret: Option<String>,
+    /// `language`, if the user has chosen one.
+    pub language: Option<String>,
+    /// `priv_level`: what token restrictions know the user by.
+    pub priv_level: Option<String>,
+}
+
+/// What a decision rests on.
+pub struct Evidence<'m> {
+    pub(super) memory: &'m Memory,
+    pub(super) world: World,
+    began: Instant,
+    is_anew: bool,
+    rests_on_older: AtomicBool,
+}
+
+impl<'m> Evidence<'m> {
+    /// What is remembered, for a decision that began at `began`.
+    pub(super) fn remembered(memory: &'m Memory, world: World, began: Instant) -> Self {
+        Self { memory, world, began, is_anew: false, rests_on_older: AtomicBool::new(false) }
+    }
+
+    /// Only what was read since the decision began.
+    pub(super) fn anew(memory: &'m Memory, world: World, began: Instant) -> Self {
+        Self { is_anew: true, ..Self::remembered(memory, world, began) }
+    }
+
+    /// Whether anything of it was read before the decision began.
+    pub(super) fn is_older_than_its_decision(&self) -> bool {
+        self.rests_on_older.load(Ordering::Relaxed)
+    }
+
+    pub(super) async fn look<K, T, R>(
+        &self,
+        shelf: &Shelf<K, T>,
+        key: K,
+        read: impl FnOnce() -> R,
+    ) -> Result<Option<Arc<T>>, Error>
+    where
+        K: std::hash::Hash + Eq + Clone + Send + Sync + 'static,
+        T: Send + Sync + 'static,
+        R: Future<Output = store::Result<Option<T>>>,
+    {
+        let Kept { value, read_at } = match self.is_anew {
+            true => shelf.get_since(key, self.began, read).await?,
+            false => shelf.get(key, read).await?,
+        };
+        self.rests_on_older.fetch_or(read_at < self.began, Ordering::Relaxed);
+        Ok(value)
+    }
+
+    /// The signing key of this id; None if there is none.
+    pub async fn key(&self, id: &DocId) -> Result<Option<Arc<SigningKey>>, Error> {
+        let read = async || {
+            let pem = self.memory.store.attachment(&DbName::fixed(SYSTEM_AUTH), id, PRIVATE_KEY).await?;
+            Ok(pem.and_then(|pem| SigningKey::of_pem(id.as_str(), &pem).ok()))
+        };
+        self.look(&self.memory.keys, id.clone(), read).await
+    }
+
+    /// An account by its id; None if there is none, or it is deleted.
+    pub async fn account(&self, id: AccountId) -> Result<Option<Arc<Account>>, Error> {
+        let read = async || {
+            let document = self.memory.store.get(&id.database(), &id.document_id()).await?;
+            Ok(document.and_then(|document| Account::of_document(id, &document)))
+        };
+        self.look(&self.memory.accounts, id, read).await
+    }
+
+    /// A user of an account; None if there is none, or it is deleted.
+    pub async fn owner(&self, account: AccountId, user: &DocId) -> Result<Option<Arc<Owner>>, Error> {
+        let read = async || {
+            let document = self.memory.store.get(&account.database(), user).await?;
+            let document = document.filter(|document| !document.is_true("pvt_deleted"));
+            Ok(document.map(|document| Owner {
+                secret: document.text("pvt_signature_secret"),
+                language: document.text("language"),
+                priv_level: document.text("priv_level"),
+            }))
+        };
+        self.look(&self.memory.owners, (account, user.clone()), read).await
+    }
+
+    /// The system's configuration.
+    pub async fn system(&self) -> Result<Arc<System>, Error> {
+        let read = async || {
+            let store = self.memory.store.as_ref();
+            let ids = ["auth", "accounts", "crossbar", sign_in::SYSTEM_CONFIG, restrictions::CONFIG];
+            let found = try_join_all(ids.map(|id| defaults(store, id))).await?;
+            let [auth, accounts, crossbar, sign_in, restrictions] = found.as_slice() else {
+                return Ok(None);
+            };
+            Ok(Some(System {
+                system_key: auth.text("system_key").and_then(|id| id.parse().ok()),
+                identity_secret: auth.text("secret_for_user_signature"),
+                master_account: accounts.text("master_account_id").and_then(|id| id.parse().ok()),
+                page_size: crossbar.get("pagination_page_size").and_then(integer_of).and_then(PageSize::new),
+                sign_in: sign_in::Config::of_document(sign_in),
+                restrictions: Restrictions::of_system(restrictions),
+            }))
+        };
+        Ok(self.look(&self.memory.system, (), read).await?.unwrap_or_default())
+    }
+
+    /// What restricts an account's tokens; nothing where it has no such document.
+    pub(super) async fn restrictions(&self, account: AccountId) -> Result<Option<Arc<Restrictions>>, Error> {
+        let read = async || {
+            let id = DocId::fixed(restrictions::DOCUMENT);
+            let document = self.memory.store.get(&account.database(), &id).await?;
+            let corrupt = |malformed: restrictions::Malformed| store::Error::Corrupt(format!("{account}: {malformed}"));
+            document.map(|document| Restrictions::of_account(&document).map_err(corrupt)).transpose()
+        };
+        self.look(&self.memory.restrictions, account, read).await
+    }
+
+    /// How one may sign in to an account: its own configuration, that of its ancestors up to the nearest reseller,
+    /// and the system's.
+    pub(super) async fn sign_in_settings(&self, account: &Account) -> Result<Settings, Error> {
+        let own = self.sign_in_config(account.id).await?;
+        let mut ancestors = Vec::new();
+        let mut is_reseller = account.is_reseller;
+        for ancestor in account.ancestors.iter().rev() {
+            if is_reseller {
+                break;
+            }
+            ancestors.extend(self.sign_in_config(*ancestor).await?);
+            is_reseller = self.account(*ancestor).await?.is_some_and(|ancestor| ancestor.is_reseller);
+        }
+        let system = self.system().await?;
+        Ok(Settings::new(&system.sign_in, ancestors.iter().map(Arc::as_ref), own.as_deref()))
+    }
+
+    async fn sign_in_config(&self, account: AccountId) -> Result<Option<Arc<sign_in::Config>>, Error> {
+        let read = async || {
+            let document = self.memory.store.get(&account.database(), &DocId::fixed(sign_in::ACCOUNT_CONFIG)).await?;
+            Ok(document.filter(|document| !document.is_true("pvt_deleted")).map(|of| sign_in::Config::of_document(&of)))
+        };
+        self.look(&self.memory.sign_in, account, read).await
+    }
+}
+
+/// The section `default` of a document of `system_config`; empty if there is none.
+pub(super) async fn defaults(store: &dyn Store, id: &'static str) -> store::Result<Document> {
+    let document = store.get(&DbName::fixed(SYSTEM_CONFIG), &DocId::fixed(id)).await?;
+    Ok(document.and_then(|document| document.get("default").and_then(Document::from_raw)).unwrap_or_default())
+}

@@ -1,0 +1,273 @@
+//! Whom a request's credentials speak for, and what those may do.
+
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use md5::{Digest, Md5};
+
+use crate::document::{DocId, hex};
+use crate::kazoo::account::{Account, AccountId};
+use crate::kazoo::restrictions::{self, Access, Restrictions, Whose};
+use crate::kazoo::sign_in::{BasicType, Method};
+use crate::kazoo::token::{self, Claims, IdentityKey, SigningKey};
+use crate::kazoo::views;
+use crate::store;
+
+use super::documents::Evidence;
+use super::error::Error;
+use super::sign_in;
+
+/// What tokens whose claims name no method are called in token restrictions.
+const NO_METHOD: &str = "undefined";
+
+/// The privilege level of a user whose document names none.
+const DEFAULT_USER_LEVEL: &str = "user";
+
+/// What a request carries to show whom it speaks for.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Credentials {
+    /// Nothing.
+    None,
+    /// A token of Kazoo's, where Kazoo looks for one: `X-Auth-Token`, or `auth_token` in the query or the body.
+    Token(String),
+    /// What stands after `Basic` in `Authorization`.
+    Basic(String),
+    /// Another text in `Authorization`. Kazoo's own tokens are not taken from there.
+    Foreign(String),
+}
+
+impl Credentials {
+    /// Those of an `Authorization` header.
+    pub fn of_authorization(header: &str) -> Self {
+        match (header.strip_prefix("Basic "), header.strip_prefix("Bearer ")) {
+            (Some(basic), _) => Self::Basic(basic.to_owned()),
+            (None, Some(bearer)) => Self::Foreign(bearer.to_owned()),
+            (None, None) => Self::Foreign(header.to_owned()),
+        }
+    }
+
+    /// Their text, as envelopes echo it.
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Self::None => None,
+            Self::Token(text) | Self::Basic(text) | Self::Foreign(text) => Some(text),
+        }
+    }
+}
+
+/// Whom a request speaks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The account.
+    pub account: AccountId,
+    /// The user of it, if it speaks for one.
+    pub user: Option<String>,
+    /// How the token was come by: a crossbar module's name.
+    pub method: String,
+}
+
+/// A token that was verified, and with what, so that it is verified again when one of them changes.
+#[derive(Clone)]
+pub(super) struct Verified {
+    claims: Arc<Claims>,
+    key: Arc<SigningKey>,
+    secrets: Option<(String, String)>,
+}
+
+impl Evidence<'_> {
+    /// Whom credentials speak for. `account` is the one that `X-Auth-Account-ID` says the token is of.
+    ///
+    /// Errors: [`Error::AccountExpired`]; [`Error::AccountDisabled`] for Basic ones, which are a sign-in; for whatever
+    /// else is wrong [`Error::InvalidCredentials`].
+    pub async fn identify(&self, credentials: &Credentials, account: Option<&str>) -> Result<Identity, Error> {
+        let identity = match credentials {
+            Credentials::Token(token) => self.of_token(token, account).await?,
+            Credentials::Basic(basic) => self.of_basic(basic).await?,
+            Credentials::None | Credentials::Foreign(_) => return Err(Error::InvalidCredentials),
+        };
+        let own = self.account(identity.account).await?;
+        own.iter().try_for_each(|own| self.must_not_be_expired(own))?;
+        Ok(identity)
+    }
+
+    async fn of_token(&self, token: &str, account: Option<&str>) -> Result<Identity, Error> {
+        let claims = self.claims(token).await?;
+        if !claims.is_current(self.world.unix_seconds()) {
+            return Err(Error::InvalidCredentials);
+        }
+        if account.is_some_and(|account| account != claims.account_id) {
+            return Err(Error::InvalidCredentials);
+        }
+        Ok(Identity {
+            account: claims.account_id.parse().map_err(|_| Error::InvalidCredentials)?,
+            user: claims.owner_id.clone(),
+            method: claims.method.clone().unwrap_or_else(|| NO_METHOD.to_owned()),
+        })
+    }
+
+    /// What a token says, if its signatures hold.
+    async fn claims(&self, token: &str) -> Result<Arc<Claims>, Error> {
+        let invalid = |_| Error::InvalidCredentials;
+        let key_id = token::key_id(token).map_err(invalid)?;
+        let key_id = key_id.parse::<DocId>().map_err(|_| Error::InvalidCredentials)?;
+        let key = self.key(&key_id).await?.ok_or(Error::InvalidCredentials)?;
+        let fingerprint = fingerprint(token);
+        if let Some(verified) = self.memory.verified.get(&fingerprint).await
+            && Arc::ptr_eq(&verified.key, &key)
+            && verified.secrets == self.secrets(&verified.claims).await?
+        {
+            return Ok(verified.claims);
+        }
+        let claims = Arc::new(key.verify(token).map_err(invalid)?);
+        let secrets = self.secrets(&claims).await?;
+        if claims.identity_sig.is_some() {
+            let (owner, system) = secrets.as_ref().ok_or(Error::InvalidCredentials)?;
+            if !IdentityKey::new(owner, system).signed(&claims) {
+                return Err(Error::InvalidCredentials);
+            }
+        }
+        let verified = Verified { claims: Arc::clone(&claims), key, secrets };
+        self.memory.verified.insert(fingerprint, verified).await;
+        Ok(claims)
+    }
+
+    /// The secrets that sign the identity of a token's owner: the owner's and the system's.
+    async fn secrets(&self, claims: &Claims) -> Result<Option<(String, String)>, Error> {
+        let Ok(account) = claims.account_id.parse::<AccountId>() else { return Ok(None) };
+        let owner = match claims.owner_id.as_deref().map(str::parse::<DocId>) {
+            Some(Ok(user)) => self.owner(account, &user).await?.and_then(|owner| owner.secret.clone()),
+            Some(Err(_)) => None,
+            None => self.account(account).await?.and_then(|account| account.signature_secret.clone()),
+        };
+        Ok(owner.zip(self.system().await?.identity_secret.clone()))
+    }
+
+    /// HTTP Basic (`cb_basic_auth`): an account's id, a colon, and a user's credentials in the form that the account
+    /// asks for. It is a sign-in with each request, and what lets nobody sign in lets nobody in here.
+    async fn of_basic(&self, basic: &str) -> Result<Identity, Error> {
+        let text = STANDARD.decode(basic).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        let (account, secret) =
+            text.as_deref().and_then(|text| text.split_once(':')).ok_or(Error::InvalidCredentials)?;
+        let account = account.parse::<AccountId>().map_err(|_| Error::InvalidCredentials)?;
+        let account = self.account(account).await?.ok_or(Error::InvalidCredentials)?;
+        let settings = self.sign_in_settings(&account).await?;
+        let (view, credentials) = match settings.basic_type() {
+            BasicType::Md5 => (views::USERS_BY_MD5, secret.to_owned()),
+            BasicType::Sha => (views::USERS_BY_SHA, secret.to_owned()),
+            BasicType::Plain if secret.contains(':') => (views::USERS_BY_MD5, hex(&Md5::digest(secret))),
+            BasicType::Plain => return Err(Error::InvalidCredentials),
+        };
+        let read = async || {
+            let (store, database) = (self.memory.store.as_ref(), account.id.database());
+            let rows = sign_in::rows_of_secret(store, &database, &view, &credentials).await?;
+            // of two users with the same name and password it is neither
+            let users = rows.iter().map(sign_in::user_of).collect::<Vec<_>>();
+            Ok(if let [Some(user)] = users.as_slice() { Some((account.id, user.clone())) } else { None })
+        };
+        let found = self.look(&self.memory.basic, fingerprint(&format!("{} {basic}", view.name)), read).await?;
+        let found = found.ok_or(Error::InvalidCredentials)?;
+        self.may_sign_in(&account, &settings, Method::Credentials).await.map_err(|error| match error {
+            Error::SignInDisabled | Error::SecondFactor => Error::InvalidCredentials,
+            error => error,
+        })?;
+        let (account, user) = found.as_ref();
+        Ok(Identity {
+            account: *account,
+            user: Some(user.to_string()),
+            method: Method::Credentials.module().to_owned(),
+        })
+    }
+
+    /// A token that a Kazoo of the same system accepts too, its identity signed with its owner's secret.
+    ///
+    /// Errors: the system has no key or secret, or they can't be read.
+    pub async fn sign(&self, claims: Claims, owner_secret: &str) -> Result<String, Error> {
+        let broken = |what: &str| Error::Store(store::Error::Corrupt(format!("no tokens can be made: {what}")));
+        let system = self.system().await?;
+        let key_id = system.system_key.as_ref();
+        let key_id = key_id.ok_or_else(|| broken("system_config/auth names no system_key"))?;
+        let key = self.key(key_id).await?.ok_or_else(|| broken("the system key is missing"))?;
+        let system_secret = system.identity_secret.as_ref();
+        let system_secret =
+            system_secret.ok_or_else(|| broken("system_config/auth has no secret_for_user_signature"))?;
+        let token = key.sign(claims, &IdentityKey::new(owner_secret, system_secret));
+        token.map_err(|_| broken("the system key can't sign"))
+    }
+
+    /// The account of this id.
+    ///
+    /// Errors: [`Error::UnknownAccount`].
+    pub async fn must_find(&self, id: AccountId) -> Result<Arc<Account>, Error> {
+        self.account(id).await?.ok_or(Error::UnknownAccount(id))
+    }
+
+    /// Whoever's account was a trial that has ended is refused.
+    pub(super) fn must_not_be_expired(&self, account: &Account) -> Result<(), Error> {
+        match account.trial_expires.filter(|_| account.is_expired(self.world.gregorian_seconds())) {
+            Some(expired) => Err(Error::AccountExpired(expired)),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the restrictions of the identity's account let it do a verb to what a path ends with.
+    ///
+    /// Errors: [`Error::Restricted`], or they can't be read.
+    pub async fn must_not_be_restricted(
+        &self,
+        identity: &Identity,
+        target: Option<AccountId>,
+        noun: &str,
+        parameters: &[String],
+        verb: &str,
+    ) -> Result<(), Error> {
+        if self.account(identity.account).await?.is_some_and(|own| own.is_superduper_admin) {
+            return Ok(());
+        }
+        let (own, system) = (self.restrictions(identity.account).await?, self.system().await?);
+        let own = own.unwrap_or_default();
+        if *own == Restrictions::default() && system.restrictions == Restrictions::default() {
+            return Ok(());
+        }
+        let owner = match identity.user.as_deref().map(str::parse::<DocId>) {
+            Some(Ok(user)) => self.owner(identity.account, &user).await?,
+            Some(Err(_)) | None => None,
+        };
+        let priv_level = match &owner {
+            Some(owner) => owner.priv_level.as_deref().unwrap_or(DEFAULT_USER_LEVEL),
+            None => system.restrictions.default_priv_level(),
+        };
+        let account = match target {
+            None => Whose::Nobody,
+            Some(id) if id == identity.account => Whose::Own(id),
+            Some(id) => match self.account(id).await? {
+                Some(target) if target.ancestors.contains(&identity.account) => Whose::Descendant(id),
+                _ => Whose::Other(id),
+            },
+        };
+        let access = Access { noun, parameters, account, verb };
+        let corrupt = |malformed: restrictions::Malformed| store::Error::Corrupt(malformed.to_string());
+        match restrictions::allow(&own, &system.restrictions, &identity.method, priv_level, &access).map_err(corrupt)? {
+            true => Ok(()),
+            false => Err(Error::Restricted),
+        }
+    }
+
+    /// Whether an identity may act on an account: on its own, on those below it, and on all if its own is the system's.
+    ///
+    /// Errors: [`Error::Forbidden`].
+    pub async fn must_be_let_act_on(&self, identity: &Identity, target: AccountId) -> Result<(), Error> {
+        let (own, target) = (self.account(identity.account).await?, self.account(target).await?);
+        match own.zip(target) {
+            Some((own, target)) if own.may_act_on(&target) => Ok(()),
+            _ => Err(Error::Forbidden),
+        }
+    }
+}
+
+/// What a secret is remembered by: never the secret itself.
+fn fingerprint(secret: &str) -> [u8; 32] {
+    let digest = digest(&SHA256, secret.as_bytes());
+    digest.as_ref().try_into().unwrap_or_else(|_| unreachable!("SHA-256 gives 32 bytes"))
+}

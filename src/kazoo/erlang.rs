@@ -1,0 +1,169 @@
+//! Values as Erlang writes and reads them, where clients see that Kazoo is written in it: texts of values
+//! (`kz_term:to_binary`), numbers in texts (`kz_term:to_integer`), what counts as true and as empty, and the external
+//! terms in which envelopes show keys.
+
+use base64::Engine;
+use base64::alphabet::URL_SAFE;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::document::json;
+
+/// A value whose numbers are written as [`number_as_text`] writes them.
+pub fn with_plain_numbers(value: Value) -> Value {
+    match value {
+        Value::Number(number) => serde_json::from_str(&number_as_text(&number)).unwrap_or(Value::Number(number)),
+        Value::Array(items) => items.into_iter().map(with_plain_numbers).collect(),
+        Value::Object(fields) => fields.into_iter().map(|(key, value)| (key, with_plain_numbers(value))).collect(),
+        value => value,
+    }
+}
+
+/// A value as Kazoo's `to_binary` writes it: texts as they are, numbers and booleans by their letters, a list as its
+/// items put together. An object has no text.
+pub fn as_text(value: &Value) -> Option<String> {
+    match value {
+        Value::Null => Some("null".to_owned()),
+        Value::Bool(is_true) => Some(is_true.to_string()),
+        Value::Number(number) => Some(number_as_text(number)),
+        Value::String(text) => Some(text.clone()),
+        Value::Array(items) => items.iter().map(as_item).collect(),
+        Value::Object(_) => None,
+    }
+}
+
+/// Integers keep their digits; other numbers are written as the shortest decimal that reads back the same.
+fn number_as_text(number: &serde_json::Number) -> String {
+    let digits = number.to_string();
+    if digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') {
+        return digits;
+    }
+    number.as_f64().map_or(digits, |number| format!("{number:?}"))
+}
+
+/// An item of an Erlang iolist: a text, a byte, or such a list.
+fn as_item(item: &Value) -> Option<String> {
+    match item {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(byte) => {
+            byte.as_u64().and_then(|byte| u8::try_from(byte).ok()).map(|byte| char::from(byte).to_string())
+        }
+        Value::Array(items) => items.iter().map(as_item).collect(),
+        _ => None,
+    }
+}
+
+/// What Kazoo's `is_empty` takes for empty.
+pub fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Bool(_) => false,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::String(text) => matches!(text.as_str(), "" | "0" | "NULL" | "undefined"),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+    }
+}
+
+/// What Kazoo's `is_true` takes for true: `true`, also as a text.
+pub fn is_true(value: &Value) -> bool {
+    matches!(value, Value::Bool(true)) || value.as_str() == Some("true")
+}
+
+/// A number in a text, as Kazoo's `to_integer` reads it: an integer, or a decimal that is rounded.
+pub fn integer(text: &str) -> Option<i64> {
+    let rounded = || {
+        let decimal = text.contains('.').then(|| text.parse::<f64>().ok()).flatten().filter(|n| n.is_finite())?;
+        // saturating: what is out of range is as far as it goes
+        Some(decimal.round() as i64)
+    };
+    text.parse().ok().or_else(rounded)
+}
+
+/// A number in a document, which may be written as a text.
+pub fn integer_of(raw: &RawValue) -> Option<i64> {
+    match json::text(raw) {
+        Some(text) => integer(&text),
+        None => integer(raw.get()),
+    }
+}
+
+/// A term of Erlang's external format, of which clients see keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Term {
+    /// A text.
+    Binary(String),
+    /// The atom `true`.
+    True,
+}
+
+/// What comes before the bytes of a binary: version 131, tag 109, a 4-byte length.
+const BINARY: [u8; 2] = [131, 109];
+
+/// The atom `true`: version 131, tag 100, a 2-byte length, its letters.
+const TRUE: &[u8] = b"\x83d\x00\x04true";
+
+/// base64url as `kz_base64url` reads it: with its padding or with some of it missing.
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &URL_SAFE,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
+
+impl Term {
+    /// The base64url of the term.
+    pub fn encode(&self) -> String {
+        match self {
+            Self::Binary(text) => {
+                let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
+                URL_SAFE_NO_PAD.encode([&BINARY, &length.to_be_bytes()[..], text.as_bytes()].concat())
+            }
+            Self::True => URL_SAFE_NO_PAD.encode(TRUE),
+        }
+    }
+
+    /// The term that a text (base64url or base64) encodes; a text that encodes none is a binary itself.
+    pub fn decode(text: &str) -> Self {
+        let url_safe = text.replace('+', "-").replace('/', "_");
+        let term = LENIENT.decode(url_safe).ok();
+        let decoded = term.and_then(|term| match term.as_slice() {
+            TRUE => Some(Self::True),
+            term => binary_of_term(term).map(Self::Binary),
+        });
+        decoded.unwrap_or_else(|| Self::Binary(text.to_owned()))
+    }
+}
+
+fn binary_of_term(term: &[u8]) -> Option<String> {
+    let (length, bytes) = term.strip_prefix(&BINARY)?.split_first_chunk::<4>()?;
+    let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+    (bytes.len() == length).then(|| String::from_utf8(bytes.to_vec()).ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn terms() {
+        assert_eq!(Term::Binary("8".to_owned()).encode(), "g20AAAABOA");
+        assert_eq!(Term::True.encode(), "g2QABHRydWU");
+        assert_eq!(Term::decode("g2QABHRydWU="), Term::True);
+        for text in ["", "8", "2c000000000000000000000000000003", "é", "???>>>"] {
+            let term = Term::Binary(text.to_owned());
+            let encoded = term.encode();
+            for padded in [&encoded, &format!("{encoded}="), &format!("{encoded}==")] {
+                if padded.len() % 4 != 1 && (padded == &encoded || padded.len() <= encoded.len().next_multiple_of(4)) {
+                    assert_eq!(Term::decode(padded), term, "{padded}");
+                    assert_eq!(Term::decode(&padded.replace('-', "+").replace('_', "/")), term, "{padded}");
+                }
+            }
+        }
+        for not_a_term in ["8", "zzzz", "g20AAAACOA", "g2wAAAABOA", "%%", "g20AAAABOA===", "true"] {
+            assert_eq!(Term::decode(not_a_term), Term::Binary(not_a_term.to_owned()));
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Token restrictions (`cb_token_restrictions`): what an account's owner lets the account's tokens do, by how a token
+//! was come by, by its user's privilege level, by the noun that a path ends with, by account, by parameters, by verb.
+//!
+//! They stand in the document `token_restrictions` of the token's account, or else in
+//! `system_config/crossbar.token_restrictions`. Where there are rules, what none of them names is denied.
+
+use serde_json::{Map, Value};
+
+use crate::document::{Document, json};
+
+use super::account::AccountId;
+
+/// The id of the document in an account's database.
+pub const DOCUMENT: &str = "token_restrictions";
+
+/// The id of the system's document in `system_config`.
+pub const CONFIG: &str = "crossbar.token_restrictions";
+
+/// The key, account or verb that stands for any.
+const ANY: &str = "_";
+
+/// Names for accounts that stand in the rules: the token's own, and those below it.
+const OWN_ACCOUNT: &str = "{AUTH_ACCOUNT_ID}";
+const DESCENDANT: &str = "{DESCENDANT_ACCOUNT_ID}";
+
+/// The privilege level of a token without a user, unless the system's configuration says otherwise.
+const DEFAULT_PRIV_LEVEL: &str = "admin";
+
+/// The restrictions are there, but are not of their form: nobody can tell what they were to allow.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("token restrictions: {0} is no object")]
+pub struct Malformed(String);
+
+/// Restrictions of an account, or of the system: the rules of each method.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Restrictions {
+    methods: Map<String, Value>,
+    default_priv_level: Option<String>,
+}
+
+impl Restrictions {
+    /// Those of an account's document.
+    ///
+    /// Errors: it is not of its form.
+    pub fn of_account(document: &Document) -> Result<Self, Malformed> {
+        match document.get("restrictions").map(json::tree) {
+            None | Some(Ok(Value::Null)) => Ok(Self::default()),
+            Some(Ok(Value::Object(methods))) => Ok(Self { methods, default_priv_level: None }),
+            Some(_) => Err(Malformed("restrictions".to_owned())),
+        }
+    }
+
+    /// Those of the system: the section `default` of its document.
+    pub fn of_system(defaults: &Document) -> Self {
+        let objects = defaults.iter().filter_map(|(key, raw)| {
+            let value = json::tree(raw).ok()?;
+            value.is_object().then(|| (key.to_owned(), value))
+        });
+        Self { methods: objects.collect(), default_priv_level: defaults.text("default_priv_level") }
+    }
+
+    /// The privilege level of who has none of their own: a token without a user.
+    pub fn default_priv_level(&self) -> &str {
+        self.default_priv_level.as_deref().unwrap_or(DEFAULT_PRIV_LEVEL)
+    }
+
+    /// The rules of a method's tokens, or of any method's; by privilege level.
+    fn of_method(&self, method: &str) -> Option<&Value> {
+        let defined = |key: &str| self.methods.get(key).filter(|value| !value.is_null());
+        defined(method).or_else(|| defined(ANY))
+    }
+}
+
+/// Which account a request is about, as rules see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    /// None.
+    Nobody,
+    /// The token's own.
+    Own(AccountId),
+    /// One below it.
+    Descendant(AccountId),
+    /// Another one.
+    Other(AccountId),
+}
+
+impl Whose {
+    fn is_called(self, name: &str) -> bool {
+        let (id, role) = match self {
+            Self::Nobody => return name == ANY,
+            Self::Own(id) => (id, Some(OWN_ACCOUNT)),
+            Self::Descendant(id) => (id, Some(DESCENDANT)),
+            Self::Other(id) => (id, None),
+        };
+        name == ANY || name == id.as_str() || role == Some(name)
+    }
+}
+
+/// What a request does, as rules see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Access<'a> {
+    /// The noun that the path ends with.
+    pub noun: &'a str,
+    /// The noun's parameters.
+    pub parameters: &'a [String],
+    /// The account.
+    pub account: Whose,
+    /// What is to be done: a method's name, in capitals.
+    pub verb: &'a str,
+}
+
+/// Whether a token of this `method` (a crossbar module's name) and privilege level may do what `access` says, by its
+/// account's restrictions or else by the system's. Who may act on which account at all is another rule.
+///
+/// Errors: the rules are not of their form.
+pub fn allow(
+    account: &Restrictions,
+    system: &Restrictions,
+    method: &str,
+    priv_level: &str,
+    access: &Access<'_>,
+) -> Result<bool, Malformed> {
+    let Some(levels) = account.of_method(method).or_else(|| system.of_method(method)) else { return Ok(true) };
+    let levels = levels.as_object().ok_or_else(|| Malformed(method.to_owned()))?;
+    let level = if levels.contains_key(priv_level) { priv_level } else { ANY };
+    match levels.get(level) {
+        None | Some(Value::Null) => Ok(true),
+        Some(Value::Object(nouns)) => Ok(verbs(nouns, access).iter().any(|verb| {
+            let verb = verb.as_str();
+            verb == Some(access.verb) || verb == Some(ANY)
+        })),
+        Some(_) => Err(Malformed(level.to_owned())),
+    }
+}
+
+/// The verbs that the rules name for what is asked for.
+fn verbs<'r>(nouns: &'r Map<String, Value>, access: &Access<'_>) -> &'r [Value] {
+    let of_noun = |noun: &str| nouns.get(noun).and_then(Value::as_array);
+    let entries = of_noun(access.noun).or_else(|| of_noun(ANY)).map_or(&[][..], Vec::as_slice);
+    let fits = |entry: &&Value| match entry.get("allowed_accounts").and_then(Value::as_array) {
+        None => entry.is_object(),
+        Some(names) => names.iter().filter_map(Value::as_str).any(|name| access.account.is_called(name)),
+    };
+    // the first that is for the account counts, and of its rules the first that is for the parameters
+    let rules = entries.iter().find(fits).and_then(|entry| entry.get("rules")?.as_object());
+    let rule = rules.and_then(|rules| rules.iter().find(|(pattern, _)| matches(pattern, access.parameters)));
+    rule.and_then(|(_, verbs)| verbs.as_array()).map_or(&[], Vec::as_slice)
+}
+
+/// Whether a pattern stands for a noun's parameters: segments with slashes between them, `*` for one of any text, `#`
+/// for any number of them, `/` for none at all.
+fn matches(pattern: &str, parameters: &[String]) -> bool {
+    let segments: Vec<&str> = pattern.split('/').collect();
+    let end = segments.iter().rposition(|segment| !segment.is_empty()).map_or(0, |last| last + 1);
+    segments_match(&segments[..end], parameters)
+}
+
+fn segments_match(pattern: &[&str], parameters: &[String]) -> bool {
+    match (pattern.split_first(), parameters.split_first()) {
+        (None, None) => true,
+        (Some((&"#", rest)), _) => (0..=parameters.len()).any(|taken| segments_match(rest, &parameters[taken..])),
+        (Some((segment, rest)), Some((parameter, others))) => {
+            (*segment == "*" || segment == parameter) && segments_match(rest, others)
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns() {
+        for (pattern, parameters, fits) in [
+            ("/", &[][..], true),
+            ("", &[], true),
+            ("/", &["a"], false),
+            ("*", &[], false),
+            ("*", &["a"], true),
+            ("*", &["a", "b"], false),
+            ("#", &[], true),
+            ("#", &["a", "b"], true),
+            ("a", &["a"], true),
+            ("a/", &["a"], true),
+            ("/a", &["a"], false),
+            ("a", &["b"], false),
+            ("*/validation", &["groups", "validation"], true),
+            ("#/b", &["a", "b"], true),
+            ("#/b", &["b", "a"], false),
+            ("#/*", &[], false),
+        ] {
+            let parameters: Vec<String> = parameters.iter().map(|text| (*text).to_owned()).collect();
+            assert_eq!(matches(pattern, &parameters), fits, "{pattern} for {parameters:?}");
+        }
+    }
+}
