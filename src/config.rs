@@ -140,7 +140,8 @@ pub struct ServeArguments {
     pub demo: bool,
 
     /// What is limited: nothing, sign-ins, or every request as Kazoo does. A client address has 100 tokens for each
-    /// account and gets 10 a second; a request costs 1, a sign-in 35
+    /// account and gets 10 a second; a request costs 1, and so does a sign-in. Who fails to sign in waits, unless
+    /// nothing is limited
     #[arg(long, env = "CROSSBAR_RATE_LIMIT", default_value = "sign-in", value_name = "WHAT")]
     pub rate_limit: RateLimit,
 
@@ -152,6 +153,10 @@ pub struct ServeArguments {
     /// For how many seconds keys, secrets and account documents are remembered; a change of them takes effect after
     #[arg(long, env = "CROSSBAR_AUTH_CACHE", default_value = "3", value_parser = seconds, value_name = "SECONDS")]
     pub auth_cache: Duration,
+
+    /// For how many seconds a connection on which nothing is asked is kept open
+    #[arg(long, env = "CROSSBAR_KEEP_ALIVE", default_value = "75", value_parser = seconds, value_name = "SECONDS")]
+    pub keep_alive: Duration,
 
     #[command(flatten)]
     #[allow(missing_docs)]
@@ -180,13 +185,16 @@ pub struct NoticeArguments {
     /// How many change notices may wait for a broker that is away; further ones are dropped
     #[arg(long, env = "CROSSBAR_AMQP_QUEUE", default_value = "10000", value_parser = at_least_one(), value_name = "NUMBER")]
     pub amqp_queue: usize,
+
+    /// For how many milliseconds a write waits at the most until the broker has its notice; not while it is away
+    #[arg(long, env = "CROSSBAR_AMQP_WAIT", default_value = "20", value_parser = milliseconds, value_name = "MILLISECONDS")]
+    pub amqp_wait: Duration,
 }
 
 impl NoticeArguments {
     /// Where notices go; None if they are not wanted.
     pub fn settings(&self) -> Option<Settings> {
-        let (broker, capacity) = (self.amqp.clone()?, self.amqp_queue);
-        Some(Settings { broker, capacity })
+        Some(Settings { broker: self.amqp.clone()?, capacity: self.amqp_queue, wait: self.amqp_wait })
     }
 }
 
@@ -311,9 +319,22 @@ fn design_document() -> PossibleValuesParser {
     DESIGN_DOCUMENTS.iter().map(|design| design.name).into()
 }
 
+/// The longest that anything may be set to last.
+const A_DAY: Duration = Duration::from_secs(24 * 3600);
+
 fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| "give a number of seconds".to_owned())?;
-    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+    duration(text, "seconds", 1.0)
+}
+
+fn milliseconds(text: &str) -> Result<Duration, String> {
+    duration(text, "milliseconds", 1_000.0)
+}
+
+fn duration(text: &str, unit: &str, in_a_second: f64) -> Result<Duration, String> {
+    let most = A_DAY.as_secs_f64() * in_a_second;
+    let number = text.parse::<f64>().ok().filter(|number| (0.0..=most).contains(number));
+    let number = number.ok_or_else(|| format!("give a number of {unit}, at most {most}: a day"))?;
+    Ok(Duration::from_secs_f64(number / in_a_second))
 }
 
 fn at_least_one() -> RangedU64ValueParser<usize> {

@@ -119,6 +119,7 @@ impl Application {
             Some(workers) => public.workers(usize::from(workers)),
             None => public,
         };
+        let public = public.keep_alive(arguments.keep_alive);
         let mut servers = vec![public.disable_signals().shutdown_timeout(GRACE_S).listen(listener)?.run()];
         let mut admin_address = address;
         if let Some(wanted) = arguments.admin_listen {

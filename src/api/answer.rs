@@ -296,7 +296,8 @@ impl Frame {
 
     /// The response to a browser that asks what it may ask.
     pub fn preflight(&self, asked_for: Option<&str>) -> HttpResponse {
-        let mut response = self.response(StatusCode::OK);
+        let mut response = HttpResponse::Ok();
+        response.insert_header(("x-request-id", self.request_id.as_str()));
         self.add_cors_for(&mut response, asked_for);
         response.finish()
     }

@@ -163,11 +163,11 @@ impl Api {
         // the verb
         let verb = verb_of(&incoming);
         if path.end.is_some() {
-            frame.methods = path.resource.methods();
-            frame.route = path.resource.route();
             if path.account == NamedAccount::Own && identity.is_err() {
                 return Err(Error::NoOwnAccount);
             }
+            frame.methods = path.resource.methods();
+            frame.route = path.resource.route();
             if frame.is_cors && request.method() == Method::OPTIONS {
                 return Ok(frame.preflight(incoming.header(ACCESS_CONTROL_REQUEST_METHOD)));
             }

@@ -1,8 +1,10 @@
 //! Change notices: after each document that is written, Kazoo's nodes are told over AMQP, so that they drop it from
 //! their caches.
 //!
-//! No request waits for the broker. A notice is queued when its document is written; one task, `publisher`, brings
-//! what is queued to the broker, at least once and in order, and waits for it when it is away.
+//! A notice is queued when its document is written; one task, `publisher`, brings what is queued to the broker, at least
+//! once and in order, and waits for it when it is away. A write is answered when the broker has its notice, so that a
+//! Kazoo node that is asked next knows of it; but it waits for that only for a moment, and not at all for a broker that
+//! is away.
 
 mod broker;
 mod publisher;
@@ -10,6 +12,7 @@ mod queue;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -36,6 +39,8 @@ pub struct Settings {
     pub broker: Broker,
     /// How many notices may wait for it.
     pub capacity: usize,
+    /// How long a write may wait until the broker has its notice.
+    pub wait: Duration,
 }
 
 /// What we call ourselves among Kazoo's nodes, by what tells one of our processes from another.
@@ -52,17 +57,18 @@ pub fn over(
     metrics: Metrics,
     background: &Background,
 ) -> SharedStore {
-    let Some(Settings { broker, capacity }) = settings else { return store };
+    let Some(Settings { broker, capacity, wait }) = settings else { return store };
     let (queue, notices) = Queue::new(capacity, metrics);
     let publisher = Publisher::new(broker, Arc::clone(&queue), notices);
     background.start(|stopping| publisher.run(stopping));
-    Arc::new(Notifying { store, queue, node: node(sender), world })
+    Arc::new(Notifying { store, queue, wait, node: node(sender), world })
 }
 
 /// A store that queues a notice of each document that is put into it.
 struct Notifying {
     store: SharedStore,
     queue: Arc<Queue>,
+    wait: Duration,
     node: String,
     world: World,
 }
@@ -73,7 +79,11 @@ impl Store for Notifying {
         let revision = self.store.put(database, document).await?;
         let notice = Notice::of(database, document, &revision, &self.node, &self.world.message_id());
         if let Some(notice) = notice {
-            self.queue.push(notice);
+            let confirmed = self.queue.push(notice);
+            if self.queue.is_connected() && !self.wait.is_zero() {
+                // whether the broker has it in time or not, the document is written
+                let _ = tokio::time::timeout(self.wait, confirmed).await;
+            }
         }
         Ok(revision)
     }

@@ -12,10 +12,8 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::kazoo::notice::Notice;
-
 use super::broker::{Broker, Error, Line};
-use super::queue::Queue;
+use super::queue::{Queue, Queued};
 
 /// How many notices may be under way to the broker.
 const UNDER_WAY: usize = 256;
@@ -36,14 +34,14 @@ const LAST_CALL: Duration = Duration::from_secs(5);
 pub(super) struct Publisher {
     broker: Broker,
     queue: Arc<Queue>,
-    notices: UnboundedReceiver<Notice>,
+    notices: UnboundedReceiver<Queued>,
     /// Out of the queue, but not confirmed; in the order in which they were published.
-    unconfirmed: VecDeque<Notice>,
+    unconfirmed: VecDeque<Queued>,
     line: Option<Line>,
 }
 
 impl Publisher {
-    pub(super) fn new(broker: Broker, queue: Arc<Queue>, notices: UnboundedReceiver<Notice>) -> Self {
+    pub(super) fn new(broker: Broker, queue: Arc<Queue>, notices: UnboundedReceiver<Queued>) -> Self {
         Self { broker, queue, notices, unconfirmed: VecDeque::new(), line: None }
     }
 
@@ -71,6 +69,7 @@ impl Publisher {
         loop {
             let Err(error) = self.publish_over_one_connection().await else { return };
             let error = error.to_string();
+            self.queue.set_connected(false);
             if let Some(line) = self.line.take() {
                 told = None;
                 if line.since.elapsed() > LONGEST_PAUSE {
@@ -93,22 +92,24 @@ impl Publisher {
             None => {
                 let line = self.broker.connect().await?;
                 log::info!("change notices go to {}", self.broker);
+                self.queue.set_connected(true);
                 self.line.insert(line)
             }
         };
         // of the first of the unconfirmed, one each
         let mut confirms = FuturesOrdered::new();
         loop {
-            while let Some(notice) = self.unconfirmed.get(confirms.len()) {
-                confirms.push_back(line.publish(notice).await?);
+            while let Some(queued) = self.unconfirmed.get(confirms.len()) {
+                confirms.push_back(line.publish(&queued.notice).await?);
             }
             tokio::select! {
                 Some(confirm) = confirms.next() => {
                     if !confirm?.is_ack() {
                         return Err(Error::NotTaken);
                     }
-                    self.unconfirmed.pop_front();
-                    self.queue.confirmed();
+                    if let Some(queued) = self.unconfirmed.pop_front() {
+                        self.queue.confirmed(queued);
+                    }
                 }
                 Some(notice) = self.notices.recv(), if self.unconfirmed.len() < UNDER_WAY => {
                     self.unconfirmed.push_back(notice);

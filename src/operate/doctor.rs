@@ -1,6 +1,7 @@
 //! `doctor`: whether the service can do its work before a store, a line for each thing that it needs, and what to do
 //! where one is not as it should be.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -10,9 +11,10 @@ use indicatif::ProgressBar;
 use serde::Serialize;
 
 use crate::auth::{Auth, Credentials, System};
-use crate::document::{DocId, Document};
+use crate::document::{DbName, DocId, Document};
 use crate::dump::documents;
 use crate::kazoo::account::AccountId;
+use crate::kazoo::schema::{SYSTEM_SCHEMAS, Schema};
 use crate::kazoo::token::{Claims, SigningKey};
 use crate::metrics::Metrics;
 use crate::store::{Attachments, Server, SharedStore, Store};
@@ -135,7 +137,10 @@ pub async fn examine(store: &SharedStore, only: Option<AccountId>, world: World)
     let (secret_outcome, has_secret) = secret(&system);
     checks.push(Check { name: "system key", outcome: key_outcome });
     checks.push(Check { name: "secret", outcome: secret_outcome });
-    checks.push(Check { name: "views", outcome: design_documents(store.as_ref(), only).await });
+    let (views, account_documents) = databases(store.as_ref(), only).await;
+    checks.push(Check { name: "views", outcome: views });
+    checks.push(Check { name: "account documents", outcome: account_documents });
+    checks.push(Check { name: "schemas", outcome: schemas(store.as_ref()).await });
     let token = match system {
         Ok(system) if key.is_some() && has_secret => {
             token(store.as_ref(), &auth, system, (only, &accounts.unwrap_or_default()), world).await
@@ -230,19 +235,50 @@ fn secret(system: &Result<&System, String>) -> (Outcome, bool) {
     }
 }
 
-async fn design_documents(store: &dyn Store, only: Option<AccountId>) -> Outcome {
+/// Whether the databases have their design documents, and whether they have their accounts' own.
+async fn databases(store: &dyn Store, only: Option<AccountId>) -> (Outcome, Outcome) {
     let report = match views::look(store, only, &ProgressBar::hidden()).await {
         Ok(report) => report,
-        Err(error) => return failed(error, "see `accounts` above"),
+        Err(error) => return (failed(error, "see `accounts` above"), skipped("the databases can't be looked at")),
     };
+    let all = counted(report.databases.len(), "database");
     let unread = report.databases.iter().find_map(|found| Some((&found.database, found.error.as_ref()?)));
-    match (report.lacking(), unread) {
-        (0, None) => ok(format!("all are there in {}", counted(report.databases.len(), "database"))),
+    let views = match (report.lacking(), unread) {
+        (0, None) => ok(format!("all are there in {all}")),
         (0, Some((database, error))) => failed(format!("{database}: {error}"), "see `crossbar-groups audit`"),
         (lacking, _) => failed(
-            format!("missing in {lacking} of {}", counted(report.databases.len(), "database")),
+            format!("missing in {lacking} of {all}"),
             "run `crossbar-groups views install`; `views check` tells which",
         ),
+    };
+    let lacking: Vec<&str> =
+        report.databases.iter().filter(|found| found.lacks_account).map(|found| found.database.as_str()).collect();
+    let accounts = match lacking.first() {
+        None => ok("all are there"),
+        Some(first) => failed(format!("missing in {} of {all}, as in {first}", lacking.len()), views::LACKS_ACCOUNT),
+    };
+    (views, accounts)
+}
+
+/// Whether what an operator has in the place of our schemas can be used.
+async fn schemas(store: &dyn Store) -> Outcome {
+    let mut theirs = Vec::new();
+    for name in Schema::names() {
+        match store.get(&DbName::fixed(SYSTEM_SCHEMAS), &DocId::fixed(name)).await {
+            Err(error) => return failed(error, "see that --store's user may read system_schemas"),
+            Ok(None) => {}
+            Ok(Some(document)) => {
+                if let Some(problem) = Schema::new(name, &document, &BTreeMap::new()).problem() {
+                    let remedy = "mend it, or delete it: then ours is used; until then clients get 400";
+                    return failed(format!("{SYSTEM_SCHEMAS}/{name} is no schema: {problem}"), remedy);
+                }
+                theirs.push(name);
+            }
+        }
+    }
+    match theirs.is_empty() {
+        true => ok("ours"),
+        false => ok(format!("{} of system_schemas", theirs.join(", "))),
     }
 }
 

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::document::{DbName, Document};
 use crate::dump::Error;
-use crate::kazoo::account::AccountId;
+use crate::kazoo::account::{Account, AccountId};
 use crate::kazoo::views::{ALL, DESIGN_DOCUMENTS};
 use crate::store::{self, DESIGN, DesignDocument, Server, Store};
 
@@ -76,6 +76,8 @@ pub struct Found {
     pub other_designs: Vec<String>,
     /// The views, if their rows were asked for.
     pub views: Vec<ViewRows>,
+    /// Whether it is an account's database without the account's own document: to clients there is no such account.
+    pub lacks_account: bool,
     /// Why it could not be looked at.
     pub error: Option<String>,
 }
@@ -84,6 +86,7 @@ impl Found {
     /// Whether the service can do with what is there.
     pub fn is_well(&self) -> bool {
         self.error.is_none()
+            && !self.lacks_account
             && self.designs.iter().all(|design| design.owner.is_well())
             && self.views.iter().all(|view| view.rows == Rows::Same)
     }
@@ -95,6 +98,10 @@ pub struct Report {
     /// Each database.
     pub databases: Vec<Found>,
 }
+
+/// What it means that an account's database lacks the account's own document, and what to do.
+pub(super) const LACKS_ACCOUNT: &str =
+    "clients get 404 for the account; put a copy of its document in accounts there, without its _rev";
 
 /// What is done with a database.
 #[derive(Clone, Copy)]
@@ -153,6 +160,7 @@ async fn run(
             designs: Vec::new(),
             other_designs: Vec::new(),
             views: Vec::new(),
+            lacks_account: false,
             error: Some(error.to_string()),
         });
         progress.inc(1);
@@ -181,7 +189,14 @@ async fn look_at(store: &dyn Store, database: &DbName, is_native: bool, work: Wo
         Work::Compare => compare(store, database).await?,
         Work::Look | Work::Install { .. } => Vec::new(),
     };
-    Ok(Found { database: database.to_string(), designs, other_designs, views, error: None })
+    let lacks_account = match (work, AccountId::of_database(database)) {
+        (Work::Look | Work::Compare, Some(account)) => {
+            let document = store.get(database, &account.document_id()).await?;
+            document.and_then(|document| Account::of_document(account, &document)).is_none()
+        }
+        _ => false,
+    };
+    Ok(Found { database: database.to_string(), designs, other_designs, views, lacks_account, error: None })
 }
 
 async fn install_one(
@@ -292,6 +307,9 @@ impl Report {
         for found in &self.databases {
             let database = &found.database;
             problems.extend(found.error.iter().map(|error| format!("{database}: {error}")));
+            if found.lacks_account {
+                problems.push(format!("{database}: the account's own document is missing: {LACKS_ACCOUNT}"));
+            }
             for design in &found.designs {
                 let name = design.name;
                 match design.owner {

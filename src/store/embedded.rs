@@ -41,6 +41,9 @@ const CONTENTS: TableDefinition<(&str, &str, &str), &[u8]> = TableDefinition::ne
 /// What the file is and which views' rows it holds.
 const META: TableDefinition<&str, &str> = TableDefinition::new("meta");
 
+/// The layout of the file: which tables it has, and what their keys and values are. A later build may not read it.
+const LAYOUT: &str = "1";
+
 /// Sorts after every text that can follow in the same place of a key.
 const LAST: &str = "\u{10ffff}";
 
@@ -59,7 +62,8 @@ impl Embedded {
     /// Opens the store in a folder, making both if they are not there, the folder for its owner alone. Rows of views
     /// that this build does not have, or makes otherwise, are made anew.
     ///
-    /// Errors: the folder can't be made or written, another process has the store open, or the file is no store.
+    /// Errors: the folder can't be made or written, another process has the store open, the file is no store, or it is
+    /// one of a layout that this build does not know.
     pub fn open(folder: &Path, views: &'static [View]) -> Result<Self> {
         let cannot = |error: &dyn std::fmt::Display| Error::Unreachable(format!("{}: {error}", folder.display()));
         // signing keys and users' secrets are in it
@@ -202,19 +206,28 @@ impl Store for Embedded {
 impl Inner {
     /// Makes the tables of a new file; makes the rows anew if they are not those of this build's views.
     fn prepare_tables(&self) -> Result<()> {
-        let names: Vec<String> = self.views.iter().map(path).collect();
-        let built = format!("{} {}", env!("CARGO_PKG_VERSION"), names.join(" "));
+        let views: Vec<String> = self.views.iter().map(|view| format!("{}@{}", path(view), view.version)).collect();
+        let views = views.join(" ");
         let transaction = self.file.begin_write().map_err(failed)?;
         let is_current = {
-            let meta = transaction.open_table(META).map_err(failed)?;
-            let found = meta.get("views").map_err(failed)?;
-            found.is_some_and(|found| found.value() == built)
+            let mut meta = transaction.open_table(META).map_err(failed)?;
+            let found = |key: &str| -> Result<Option<String>> {
+                Ok(meta.get(key).map_err(failed)?.map(|found| found.value().to_owned()))
+            };
+            let (layout, current) = (found("layout")?, found("views")?.is_some_and(|found| found == views));
+            // files of before there were layouts have the first
+            if let Some(layout) = layout.filter(|layout| layout != LAYOUT) {
+                let text = format!("the store's layout is {layout}, and this build knows {LAYOUT}: use a later build");
+                return Err(Error::Refused(text));
+            }
+            meta.insert("layout", LAYOUT).map_err(failed)?;
+            current
         };
         if !is_current {
             transaction.delete_table(ROWS).map_err(failed)?;
             self.make_rows(&transaction)?;
             let mut meta = transaction.open_table(META).map_err(failed)?;
-            meta.insert("views", built.as_str()).map_err(failed)?;
+            meta.insert("views", views.as_str()).map_err(failed)?;
         }
         transaction.open_table(DATABASES).map_err(failed)?;
         transaction.open_table(CONTENTS).map_err(failed)?;
@@ -513,5 +526,46 @@ fn failed(error: impl Into<redb::Error>) -> Error {
     match error.into() {
         error @ redb::Error::Corrupted(_) => Error::Corrupt(error.to_string()),
         error => Error::Refused(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BEFORE: View =
+        View { design: "d", name: "v", version: 1, holds: |_| true, map: |_, emit| emit("old", json::empty_object()) };
+    const AFTER: View = View { version: 2, map: |_, emit| emit("new", json::empty_object()), ..BEFORE };
+
+    #[test]
+    fn the_rows_of_a_view_of_another_version_are_made_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = DbName::fixed("db");
+        let block_on = |work| tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(work);
+        block_on(async {
+            let keys = async |views| {
+                let store = Embedded::open(folder.path(), views).unwrap();
+                store.create(&database).await.unwrap();
+                let document = Document::parse(r#"{"_id":"a"}"#).unwrap();
+                store.load(&database, vec![document]).await.unwrap();
+                let query = Query { select: Select::From(None), limit: 9, documents: false };
+                let rows = store.query(&database, &BEFORE, &query).await.unwrap();
+                rows.into_iter().map(|row| row.key).collect::<Vec<_>>()
+            };
+            assert_eq!(keys(&[BEFORE]).await, ["old"]);
+            assert_eq!(keys(&[AFTER]).await, ["new"]);
+        });
+    }
+
+    #[test]
+    fn a_file_of_another_layout_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Embedded::open(folder.path(), &[BEFORE]).unwrap();
+        let transaction = store.inner.file.begin_write().unwrap();
+        transaction.open_table(META).unwrap().insert("layout", "2").unwrap();
+        transaction.commit().unwrap();
+        drop(store);
+        let error = Embedded::open(folder.path(), &[BEFORE]).err().unwrap();
+        assert!(error.to_string().contains("layout is 2"), "{error}");
     }
 }

@@ -30,6 +30,8 @@ pub struct View {
     pub design: &'static str,
     /// Its name in the design document.
     pub name: &'static str,
+    /// To be raised when the twin gives other rows than before: those that a file holds are made anew then.
+    pub version: u32,
     /// Whether a database has it.
     pub holds: fn(&DbName) -> bool,
     /// The twin: gives the rows of a document.
