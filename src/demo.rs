@@ -14,12 +14,16 @@ use crate::store::{SharedStore, Store};
 use crate::world::World;
 
 /// The databases of the demo: what a running Kazoo left in its CouchDB, made up throughout.
-const DUMPS: [&str; 8] = [
+const DUMPS: [&str; 12] = [
+    include_str!("../fixtures/seed/account%2F23%2Fcb%2F9daa4d26bf0ba43047733a6cfadf.json"),
+    include_str!("../fixtures/seed/account%2F24%2Fe3%2F2619a5db7fc34bc3007d2f15cf86.json"),
     include_str!("../fixtures/seed/account%2F3b%2F45%2F63ea9f44c060cb5464e76772d7e3.json"),
     include_str!("../fixtures/seed/account%2F3e%2F30%2Fd852896b2a7fd6dd579074f12a3b.json"),
+    include_str!("../fixtures/seed/account%2F59%2Fd7%2F1a60cd177855a78f0ef634ceea46.json"),
     include_str!("../fixtures/seed/account%2F83%2F83%2F0cdbb8c71f1f34608c9f6127f43a.json"),
     include_str!("../fixtures/seed/account%2Faa%2Faa%2Faaaaaaaaaaaaaaaaaaaaaaaaaaa1.json"),
     include_str!("../fixtures/seed/account%2Fc0%2F89%2F15752b73d4eaaf27ef25f3ee1424.json"),
+    include_str!("../fixtures/seed/account%2Ffb%2F67%2F5f2f4b8c128353c34520cdf3b5cd.json"),
     include_str!("../fixtures/seed/accounts.json"),
     include_str!("../fixtures/seed/system_auth.json"),
     include_str!("../fixtures/seed/system_config.json"),

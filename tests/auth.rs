@@ -2,19 +2,46 @@
 
 mod common;
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use common::{Kind, TestAccount, TestApp, TestStore, block_on, document};
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use common::client::{self, Response};
+use common::{Kind, TestAccount, TestApp, TestStore, block_on, document, put};
 use serde_json::{Value, json};
 
 use crossbar_groups::document::{DbName, DocId, Document};
 use crossbar_groups::store::SharedStore;
 
-/// How long the service remembers what it read, in these tests.
+/// How long the service remembers what it read, in most of these tests.
 const REMEMBERED: &str = "0.2";
 
 fn start(test: &TestStore) -> TestApp {
-    TestApp::start(test.store(), &["--rate-limit", "off", "--auth-cache", REMEMBERED])
+    remembering(test, REMEMBERED)
+}
+
+fn remembering(test: &TestStore, seconds: &str) -> TestApp {
+    TestApp::start(test.store(), &["--rate-limit", "off", "--auth-cache", seconds])
+}
+
+fn user_auth(settings: Value) -> Value {
+    json!({"_id": "configs_crossbar.auth", "auth_modules": {"cb_user_auth": settings}})
+}
+
+/// What a token claims.
+fn claims(token: &str) -> Value {
+    let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
+    serde_json::from_slice(&claims).unwrap()
+}
+
+fn basic(account: &TestAccount, credentials: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{}:{credentials}", account.id)))
+}
+
+/// Asks with `Authorization`; gives the answer.
+fn authorized(app: &TestApp, method: &str, path: &str, authorization: &str, body: Option<&str>) -> Response {
+    let headers = [("Authorization", authorization), ("Content-Type", "application/json")];
+    client::send(app.address, method, path, &headers, body.map(str::as_bytes)).unwrap()
 }
 
 /// Asks until the status is `want`: what was remembered takes a moment to be forgotten.
@@ -127,8 +154,6 @@ fn a_deleted_user_has_no_token() {
 
 #[test]
 fn made_up_keys_write_nothing() {
-    use base64::Engine;
-    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     for kind in Kind::all() {
         let test = TestStore::new(kind);
         let account = test.account();
@@ -150,6 +175,286 @@ fn made_up_keys_write_nothing() {
             assert_eq!(answer.json()["auth_token"], token);
         }
         assert_eq!(dump(), before);
+    }
+}
+
+#[test]
+fn token_restrictions_hold_for_every_resource() {
+    for kind in Kind::all() {
+        let test = TestStore::new(kind);
+        let account = test.account();
+        let (store, app) = (test.store(), start(&test));
+        change(&store, &account, account.user.as_str(), json!({"priv_level": "user"}));
+        let read_only = json!({"_": {"user": {"groups": [{"rules": {"/": ["GET"], "*": ["GET"]}}]}}});
+        put(&store, &account.database(), json!({"_id": "token_restrictions", "restrictions": read_only}));
+        let groups = account.path("groups");
+        let group = Some(json!({"data": {"name": "x", "endpoints": {}}}));
+        for (method, path, body, status) in [
+            ("GET", groups.as_str(), None, 200),
+            ("PUT", &groups, group.clone(), 403),
+            ("PUT", &groups, Some(json!({"data": {"name": ""}})), 403),
+            ("PATCH", &account.path("groups/none"), group.clone(), 403),
+            ("POST", &account.path("groups/none"), Some(json!({"data": {}, "verb": "delete"})), 403),
+            ("GET", &account.path("groups/none"), None, 404),
+            ("GET", "/v2/schemas/groups", None, 403),
+            ("GET", "/v2/about", None, 403),
+        ] {
+            let answer = app.send(method, path, &account.token, body);
+            assert_eq!(answer.status, status, "{method} {path}: {}", answer.text());
+            if status == 403 {
+                let data = json!({"cause": "access denied by token restrictions", "message": "forbidden"});
+                assert_eq!(answer.json()["data"], data);
+            }
+        }
+        // who has another level is not restricted by these rules, and nothing that is remembered refuses
+        change(&store, &account, account.user.as_str(), json!({"priv_level": "admin"}));
+        assert_eq!(app.send("PUT", &groups, &account.token, group).status, 201);
+    }
+}
+
+#[test]
+fn restrictions_that_can_not_be_read_are_a_fault() {
+    let test = TestStore::new(Kind::Embedded);
+    let account = test.account();
+    let (store, app) = (test.store(), start(&test));
+    for malformed in [json!("none"), json!({"_": "none"}), json!({"_": {"_": ["groups"]}})] {
+        put(&store, &account.database(), json!({"_id": "token_restrictions", "restrictions": malformed}));
+        becomes(&app, &account.path("groups"), &account.token, 503);
+    }
+}
+
+#[test]
+fn a_second_factor_is_not_left_out() {
+    for kind in Kind::all() {
+        let test = TestStore::new(kind);
+        let (account, other) = (test.account(), test.account());
+        let ((credentials, realm), (_, _)) = (test.credentials(&account), test.credentials(&other));
+        let app = start(&test);
+        let groups = account.path("groups");
+        assert_eq!(authorized(&app, "GET", &groups, &basic(&account, &credentials), None).status, 200);
+        let factor = json!({"multi_factor": {"enabled": true, "account_id": account.id.as_str()}});
+        put(&test.store(), &account.database(), user_auth(factor));
+        std::thread::sleep(Duration::from_millis(300));
+        let (status, answer) = app.sign_in(&credentials, &realm);
+        assert_eq!((status, &answer["message"]), (401, &json!("invalid_credentials")), "{answer}");
+        assert!(!answer["auth_token"].as_str().unwrap().contains('.'), "{answer}");
+        assert_eq!(authorized(&app, "GET", &groups, &basic(&account, &credentials), None).status, 401);
+        // the tokens that there are go on
+        assert_eq!(app.get(&groups, &account.token).status, 200);
+    }
+}
+
+#[test]
+fn a_way_of_signing_in_that_is_switched_off_lets_nobody_in() {
+    let test = TestStore::new(Kind::Embedded);
+    let account = test.account();
+    let (credentials, realm) = test.credentials(&account);
+    let (store, app) = (test.store(), start(&test));
+    let key_text = "k".repeat(64);
+    let keyed = json!({
+        "_id": account.id.as_str(), "pvt_type": "account", "realm": realm, "pvt_account_id": account.id.as_str(),
+        "pvt_api_key": key_text,
+    });
+    put(&store, &"accounts".parse().unwrap(), keyed);
+    let key = Some(json!({"data": {"api_key": key_text}}));
+    assert_eq!(app.send("PUT", "/v2/api_auth", "", key.clone()).status, 201);
+
+    let off = json!({"cb_user_auth": {"enabled": false}, "cb_api_auth": {"enabled": false}});
+    put(&store, &account.database(), json!({"_id": "configs_crossbar.auth", "auth_modules": off}));
+    std::thread::sleep(Duration::from_millis(300));
+    for (status, answer) in [app.sign_in(&credentials, &realm), {
+        let answer = app.send("PUT", "/v2/api_auth", "", key);
+        (answer.status, answer.json())
+    }] {
+        assert_eq!(status, 401, "{answer}");
+        assert_eq!((&answer["data"], &answer["message"]), (&json!({}), &json!("invalid credentials")));
+        assert_eq!(answer["page_size"], 1);
+    }
+}
+
+#[test]
+fn a_token_lives_as_long_as_its_account_says() {
+    let test = TestStore::new(Kind::Embedded);
+    let account = test.account();
+    let (credentials, realm) = test.credentials(&account);
+    let app = start(&test);
+    for (settings, seconds) in [(json!({}), 3600), (json!({"token_auth_expiry_s": 900}), 900)] {
+        put(&test.store(), &account.database(), user_auth(settings));
+        std::thread::sleep(Duration::from_millis(300));
+        let (status, answer) = app.sign_in(&credentials, &realm);
+        assert_eq!(status, 201, "{answer}");
+        let expires = claims(answer["auth_token"].as_str().unwrap())["exp"].as_i64().unwrap();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as i64;
+        assert!((expires - now - seconds).abs() < 60, "{}", expires - now);
+    }
+}
+
+#[test]
+fn nothing_remembered_refuses() {
+    for kind in Kind::all() {
+        let test = TestStore::new(kind);
+        let account = test.account();
+        let (credentials, realm) = test.credentials(&account);
+        // whatever is read is remembered longer than this test takes
+        let app = remembering(&test, "3600");
+        let (groups, store) = (account.path("groups"), test.store());
+        assert_eq!(app.get(&groups, &account.token).status, 200);
+        for secret in ["a new one", "and another"] {
+            // Kazoo gives a user who has a new password a new secret
+            change(&store, &account, account.user.as_str(), json!({"pvt_signature_secret": secret}));
+            let (status, answer) = app.sign_in(&credentials, &realm);
+            assert_eq!(status, 201, "{answer}");
+            let token = answer["auth_token"].as_str().unwrap();
+            assert_eq!(app.get(&groups, token).status, 200, "the first time");
+        }
+        assert_eq!(app.get(&groups, &account.token).status, 401, "of the secret before");
+
+        // a trial that had ended goes on
+        change(&store, &account, account.id.as_str(), json!({"pvt_trial_expires": 63_000_000_000_i64}));
+        let fresh = remembering(&test, "3600");
+        let (_, answer) = app.sign_in(&credentials, &realm);
+        let token = answer["auth_token"].as_str().unwrap_or_default().to_owned();
+        assert_eq!(fresh.get(&groups, &token).status, 400);
+        change(&store, &account, account.id.as_str(), json!({"pvt_trial_expires": 99_000_000_000_i64}));
+        assert_eq!(fresh.get(&groups, &token).status, 200);
+
+        // an account that was not there is there
+        let id = uuid::Uuid::new_v4().simple().to_string();
+        let path = format!("/v2/accounts/{id}/groups");
+        assert_eq!(app.get(&path, &token).status, 404);
+        let below = json!({
+            "_id": id, "name": "Below", "pvt_type": "account", "pvt_enabled": true,
+            "pvt_tree": ["aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa1", account.id.as_str()],
+        });
+        let database = format!("account/{}/{}/{}", &id[..2], &id[2..4], &id[4..]).parse().unwrap();
+        block_on(async {
+            store.prepare(&database).await.unwrap();
+            store.load(&database, vec![document(below)]).await.unwrap();
+        });
+        assert_eq!(app.get(&path, &token).status, 200);
+    }
+}
+
+#[test]
+fn bad_tokens_are_no_flood_of_reads() {
+    let test = TestStore::new(Kind::Embedded);
+    let account = test.account();
+    let app = remembering(&test, "3600");
+    let groups = account.path("groups");
+    assert_eq!(app.get(&groups, &account.token).status, 200);
+    let reads = || {
+        let metrics = app.metrics();
+        let calls = metrics.iter().filter(|(name, _)| name.starts_with("crossbar_store_calls_total"));
+        calls.map(|(_, count)| *count as u64).sum::<u64>()
+    };
+    let before = reads();
+    // of a key that is there, but not signed by it
+    let header = account.token.split('.').next().unwrap();
+    let claims = URL_SAFE_NO_PAD.encode(json!({"iss": "kazoo", "account_id": account.id.as_str()}).to_string());
+    let started = Instant::now();
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            let (app, groups, header, claims) = (&app, &groups, &header, &claims);
+            scope.spawn(move || {
+                for number in 0..50 {
+                    let token = format!("{header}.{claims}.{}", URL_SAFE_NO_PAD.encode(format!("{thread} {number}")));
+                    assert_eq!(app.get(groups, &token).status, 401);
+                }
+            });
+        }
+    });
+    // each read anew comes at least 50 ms after the one before
+    let most = 2 + started.elapsed().as_millis() as u64 / 50;
+    assert!(reads() - before <= most, "{} reads for 400 bad tokens, at most {most}", reads() - before);
+}
+
+#[test]
+fn who_signs_in_with_each_request_is_held_to_what_holds_for_signing_in() {
+    for kind in Kind::all() {
+        let test = TestStore::new(kind);
+        let account = test.account();
+        let (credentials, _) = test.credentials(&account);
+        let (store, app) = (test.store(), start(&test));
+        let (groups, authorization) = (account.path("groups"), basic(&account, &credentials));
+        let group = r#"{"data": {"name": "x", "endpoints": {}}}"#;
+        let answer = authorized(&app, "PUT", &groups, &authorization, Some(group));
+        assert_eq!(answer.status, 201, "{}", answer.text());
+        assert_eq!(answer.json()["auth_token"], authorization.strip_prefix("Basic ").unwrap());
+        for wrong in [
+            basic(&account, "00000000000000000000000000000000"),
+            basic(&account, &credentials.to_uppercase()),
+            authorization.replace("Basic", "basic"),
+            "Basic !".to_owned(),
+            "Basic ".to_owned(),
+            format!("Basic {}", STANDARD.encode(account.id.as_str())),
+        ] {
+            assert_eq!(authorized(&app, "GET", &groups, &wrong, None).status, 401, "{wrong}");
+        }
+        let read_only = json!({"cb_user_auth": {"_": {"groups": [{"rules": {"#": ["GET"]}}]}}});
+        put(&store, &account.database(), json!({"_id": "token_restrictions", "restrictions": read_only}));
+        std::thread::sleep(Duration::from_millis(300));
+        assert_eq!(authorized(&app, "GET", &groups, &authorization, None).status, 200);
+        assert_eq!(authorized(&app, "PUT", &groups, &authorization, Some(group)).status, 403);
+        // whoever is disabled is in no view of credentials, and so is not let in
+        change(&store, &account, account.user.as_str(), json!({"enabled": false}));
+        std::thread::sleep(Duration::from_millis(300));
+        assert_eq!(authorized(&app, "GET", &groups, &authorization, None).status, 401);
+    }
+}
+
+#[test]
+fn ten_people_behind_one_address_sign_in_at_once() {
+    let test = TestStore::new(Kind::Embedded);
+    let account = test.account();
+    let (credentials, realm) = test.credentials(&account);
+    let app = TestApp::start(test.store(), &[]);
+    std::thread::scope(|scope| {
+        for _ in 0..12 {
+            scope.spawn(|| assert_eq!(app.sign_in(&credentials, &realm).0, 201));
+        }
+    });
+}
+
+#[test]
+fn attempts_to_sign_in_are_written_down_where_the_database_of_the_month_is() {
+    for kind in Kind::all() {
+        let test = TestStore::new(kind);
+        let (account, without) = (test.account(), test.account());
+        let (credentials, realm) = test.credentials(&account);
+        let (other_credentials, other_realm) = test.credentials(&without);
+        let (store, database) = (test.store(), account.database_of_this_month());
+        block_on(store.create(&database)).unwrap();
+        let app = start(&test);
+        assert_eq!(app.sign_in(&other_credentials, &other_realm).0, 201);
+        assert_eq!(app.sign_in(&credentials, &realm).0, 201);
+        assert_eq!(app.sign_in("00000000000000000000000000000000", &realm).0, 401);
+        // the service ends when all are written down
+        drop(app);
+        let written: Vec<Value> = block_on(store.dump(&database, None, 100))
+            .unwrap()
+            .unwrap()
+            .iter()
+            .map(|document| serde_json::from_str(&document.to_json()).unwrap())
+            .collect();
+        let with = |status: &str| written.iter().find(|attempt| attempt["status"] == status).unwrap();
+        assert_eq!(written.len(), 2, "{written:?}");
+        let (success, failed) = (with("success"), with("failed"));
+        for attempt in [success, failed] {
+            assert_eq!(attempt["pvt_type"], "login_attempt");
+            assert_eq!(
+                (&attempt["auth_module"], &attempt["auth_type"]),
+                (&json!("cb_user_auth"), &json!("credentials"))
+            );
+            assert_eq!(attempt["client_ip"], "127.0.0.1");
+            assert_eq!(attempt["pvt_account_id"], account.id.as_str());
+            assert!(attempt["_id"].as_str().unwrap().starts_with(&database.as_str()[database.as_str().len() - 6..]));
+            assert!(!attempt.to_string().contains(&credentials) && !attempt.to_string().contains("0000000000000000"));
+        }
+        let whom = json!({"account_id": account.id.as_str(), "owner_id": account.user.as_str()});
+        assert_eq!(success["metadata"], whom);
+        assert_eq!(failed["metadata"], json!({"account_realm": realm, "method": "md5"}));
+        // none is made for them
+        assert!(block_on(store.dump(&without.database_of_this_month(), None, 1)).unwrap().is_none());
     }
 }
 

@@ -116,7 +116,9 @@ fn what_is_imported_is_exported_and_importing_again_changes_nothing() {
     let (first, second) = (folder.path().join("1"), folder.path().join("2"));
     import(text(&first), &seed());
     for file in common::seed_files() {
-        let seeded: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+        let mut seeded: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+        // a dump has its documents in the order of their ids
+        seeded["docs"].as_array_mut().unwrap().sort_by_key(|document| document["_id"].as_str().unwrap().to_owned());
         let database = seeded["db"].as_str().unwrap();
         let exported = export(text(&first), database);
         assert_eq!(serde_json::from_str::<Value>(&exported).unwrap(), seeded, "{database}");
@@ -203,6 +205,20 @@ fn a_request_under_way_is_finished_and_no_other_begun() {
 }
 
 #[test]
+fn nothing_lasts_longer_than_a_day() {
+    for (flag, value) in [
+        ("--auth-cache", "99999999999"),
+        ("--auth-cache", "inf"),
+        ("--keep-alive", "86401"),
+        ("--amqp-wait", "86400001"),
+    ] {
+        let output = run(&["serve", flag, value]);
+        assert_eq!(output.status.code(), Some(2), "{flag} {value}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("a day"), "{flag} {value}: {output:?}");
+    }
+}
+
+#[test]
 fn a_folder_has_one_owner() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
@@ -240,6 +256,19 @@ fn the_demo_shows_commands_that_work() {
         let answer: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{command}: {output:?}"));
         assert_eq!(answer["status"], "success", "{command}: {answer}");
     }
+    // and then the README's own, as somebody would who tries both
+    let header = commands[0].split('@').nth(1).unwrap().split(' ').next().unwrap();
+    let token = fs::read_to_string(header).unwrap();
+    let address = commands[0].split("http://").nth(1).unwrap().split('/').next().unwrap();
+    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let part = readme.split("## Try").nth(1).unwrap().split("## ").next().unwrap();
+    let blocks: Vec<&str> = part.split("```sh").skip(1).map(|block| block.split("```").next().unwrap()).collect();
+    assert!(blocks.len() == 2 && blocks[1].contains("DELETE"));
+    let script = blocks.concat().replace("127.0.0.1:8000", address).replace("curl ", "curl -sSf ");
+    let mut shell = Command::new("sh");
+    shell.args(["-ec", &script]).env("TOKEN", token.trim().strip_prefix("X-Auth-Token: ").unwrap());
+    let output = shell.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
     let sent = Command::new("kill").args(["-INT", &process.id().to_string()]).status().unwrap();
     assert!(sent.success());
     assert_eq!(process.wait().unwrap().code(), Some(0));

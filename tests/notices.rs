@@ -260,6 +260,34 @@ fn what_an_audit_mends_is_told() {
 }
 
 #[test]
+fn a_write_is_answered_when_the_broker_has_its_notice() {
+    let Some(url) = amqp_url() else { return };
+    let test = TestStore::new(Kind::Embedded);
+    let account = test.account();
+    let node = KazooNode::listen(&url, account.id);
+    let app = start(&test, &url, &["--amqp-wait", "20000"]);
+    // the first may be written before there is a connection
+    let id = create(&app, &account);
+    node.next();
+    wait_for_counts(&app, [1, 1, 0]);
+    for written in 2..=200 {
+        patch(&app, &account, &id);
+        assert_eq!(counts(&app), [written, written, 0], "answered before its notice was there");
+    }
+}
+
+#[test]
+fn a_broker_that_is_away_is_not_waited_for() {
+    let test = TestStore::new(Kind::Embedded);
+    let account = test.account();
+    // whoever waited would wait for longer than this test may take
+    let app = start(&test, "amqp://guest:guest@127.0.0.1:1", &["--amqp-wait", "3600000"]);
+    let id = create(&app, &account);
+    patch(&app, &account, &id);
+    assert_eq!(counts(&app), [2, 0, 0]);
+}
+
+#[test]
 fn a_thousand_writes_do_not_mind_that_the_broker_goes_and_comes() {
     const THREADS: usize = 4;
     const GROUPS: usize = 50;

@@ -378,7 +378,7 @@ fn an_account_without_its_database_is_told_and_stops_no_other() {
         let lost: AccountId = "0123456789abcdef0123456789abcdef".parse().unwrap();
         store.put(&ACCOUNTS.parse().unwrap(), &document(own_document(lost))).await.unwrap();
         let report = views::check(&store, None, &hidden()).await.unwrap();
-        assert_eq!(report.databases.len(), 1 + 5 + 1);
+        assert_eq!(report.databases.len(), 1 + 9 + 1);
         let unwell: Vec<&Found> = report.databases.iter().filter(|found| !found.is_well()).collect();
         assert_eq!(unwell.len(), 1);
         assert_eq!(unwell[0].database, lost.database().as_str());
@@ -421,9 +421,9 @@ fn a_store_that_is_well_has_no_failure() {
                 let report = doctor::examine(&shared, Some(account.id), World::real()).await;
                 assert!(report.is_well(), "{report}");
                 let names: Vec<&str> = report.checks.iter().map(|check| check.name).collect();
-                let all =
-                    ["reachable", "version", "cluster", "clock", "accounts", "system key", "secret", "views", "token"];
-                assert_eq!(names, all);
+                let all = "reachable, version, cluster, clock, accounts, system key, secret, views, account documents, \
+                    schemas, token";
+                assert_eq!(names.join(", "), all);
                 let token = &report.checks.last().unwrap().outcome;
                 assert!(matches!(token, doctor::Outcome::Ok { .. }), "{token:?}");
             })
@@ -495,6 +495,41 @@ fn doctor_finds_an_empty_store() {
         let store: SharedStore = Arc::new(Embedded::open(folder.path(), native::ALL).unwrap());
         let report = doctor::examine(&store, None, World::real()).await;
         assert_fails(&report, &["accounts", "system key", "secret", "views"]);
+    });
+}
+
+#[test]
+fn an_account_without_its_own_document_is_told() {
+    for store in stores() {
+        let account = store.account();
+        block_on(async {
+            let shared = store.store();
+            let own = shared.get(&account.database(), &account.id.document_id()).await.unwrap().unwrap();
+            let mut gone = own.clone();
+            gone.set("pvt_deleted", crossbar_groups::document::json::raw(&true));
+            shared.put(&account.database(), &gone).await.unwrap();
+            let found = one(views::check(shared.as_ref(), Some(account.id), &hidden()).await.unwrap());
+            assert!(found.lacks_account && !found.is_well());
+            let report = views::check(shared.as_ref(), Some(account.id), &hidden()).await.unwrap();
+            assert!(report.to_string().contains("the account's own document is missing"), "{report}");
+            shared.create(&ACCOUNTS.parse().unwrap()).await.unwrap();
+            with_copy_in_accounts(&shared, account.id, async || {
+                let report = doctor::examine(&shared, Some(account.id), World::real()).await;
+                assert_eq!(failures(&report)[..1], ["account documents"], "{report}");
+            })
+            .await;
+        });
+    }
+}
+
+#[test]
+fn doctor_finds_a_schema_that_is_none() {
+    let (_folder, store) = block_on(changed_seed("system_config", "auth", |_| {}));
+    let database: DbName = "system_schemas".parse().unwrap();
+    block_on(async {
+        store.create(&database).await.unwrap();
+        store.put(&database, &document(json!({"_id": "groups", "type": "nothing"}))).await.unwrap();
+        assert_fails(&doctor::examine(&store, None, World::real()).await, &["schemas"]);
     });
 }
 
@@ -929,7 +964,7 @@ fn a_whole_store_is_carried() {
         let report = migrate::migrate(&*from, &*to, None, &hidden()).await.unwrap();
         assert!(report.is_well(), "{report}");
         let databases = from.databases().await.unwrap();
-        assert_eq!(databases.len(), 8);
+        assert_eq!(databases.len(), 12);
         assert_eq!(to.databases().await.unwrap(), databases);
         for database in &databases {
             assert_same(&dumped(&*to, database).await, &dumped(&*from, database).await);

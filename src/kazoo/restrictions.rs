@@ -169,6 +169,143 @@ fn segments_match(pattern: &[&str], parameters: &[String]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    const OWN: &str = "23cb9daa4d26bf0ba43047733a6cfadf";
+    const BELOW: &str = "24e32619a5db7fc34bc3007d2f15cf86";
+
+    /// The rule as it stands in words in the contract, sentence by sentence.
+    mod in_words {
+        use serde_json::Value;
+
+        pub struct Token<'a> {
+            pub method: &'a str,
+            pub priv_level: &'a str,
+        }
+
+        pub struct Request<'a> {
+            pub noun: &'a str,
+            pub parameters: &'a [String],
+            pub verb: &'a str,
+            pub account: Option<&'a str>,
+            pub is_own: bool,
+            pub is_descendant: bool,
+        }
+
+        pub fn denies(account: &Value, system: &Value, token: &Token<'_>, request: &Request<'_>) -> bool {
+            // "`restrictions.{method}` or `restrictions._`, else the system's (`{method}` or `_`)"
+            let places = [&account["restrictions"], system];
+            let candidates = places.iter().flat_map(|of| [of.get(token.method), of.get("_")]);
+            let Some(rules) = candidates.flatten().next() else { return false };
+            // "the rules of the owner's `priv_level`, else `_`. No rules: nothing is restricted"
+            let Some(rules) = rules.get(token.priv_level).or_else(|| rules.get("_")) else { return false };
+            // "by the path's last noun, else `_`"
+            let Some(list) = rules.get(request.noun).or_else(|| rules.get("_")) else { return true };
+            // "of its list the first whose `allowed_accounts` fits"
+            let Some(first) = list.as_array().unwrap().iter().find(|one| fits(one, request)) else { return true };
+            // "of its `rules` the first whose pattern fits the noun's parameters"
+            let Some(rules) = first.get("rules") else { return true };
+            let Some((_, verbs)) = rules.as_object().unwrap().iter().find(|(pattern, _)| covers(pattern, request))
+            else {
+                return true;
+            };
+            // "its list must hold the verb, or `_`"
+            !verbs.as_array().unwrap().iter().any(|verb| verb == request.verb || verb == "_")
+        }
+
+        /// "absent or `["_"]`: any; an account id; `{AUTH_ACCOUNT_ID}`: the token's own; `{DESCENDANT_ACCOUNT_ID}`:
+        /// one below it"
+        fn fits(one: &Value, request: &Request<'_>) -> bool {
+            let Some(allowed) = one.get("allowed_accounts") else { return true };
+            allowed.as_array().unwrap().iter().any(|name| match name.as_str().unwrap() {
+                "_" => true,
+                "{AUTH_ACCOUNT_ID}" => request.is_own,
+                "{DESCENDANT_ACCOUNT_ID}" => request.is_descendant,
+                id => request.account == Some(id),
+            })
+        }
+
+        /// "`/` none, `*` one, `#` any number, or a text; segments by `/`"
+        fn covers(pattern: &str, request: &Request<'_>) -> bool {
+            let text = request.parameters.iter().map(|one| format!("/{one}")).collect::<String>();
+            let pieces = pattern.trim_end_matches('/').split('/').filter(|_| pattern != "/" && !pattern.is_empty());
+            let expression = pieces
+                .map(|piece| match piece {
+                    "*" => "/[^/]+".to_owned(),
+                    "#" => "(/[^/]+)*".to_owned(),
+                    text => format!("/{text}"),
+                })
+                .collect::<String>();
+            regex::Regex::new(&format!("^{expression}$")).unwrap().is_match(&text)
+        }
+    }
+
+    fn one_of(texts: &[&str]) -> impl Strategy<Value = String> + use<> {
+        prop::sample::select(texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>())
+    }
+
+    fn object_of(keys: &'static [&'static str], value: BoxedStrategy<Value>) -> BoxedStrategy<Value> {
+        let fields = prop::collection::vec((one_of(keys), value), 0..4);
+        fields.prop_map(|fields| Value::Object(fields.into_iter().collect())).boxed()
+    }
+
+    fn list_of(value: BoxedStrategy<Value>) -> BoxedStrategy<Value> {
+        prop::collection::vec(value, 0..3).prop_map(Value::Array).boxed()
+    }
+
+    fn any_rules() -> BoxedStrategy<Value> {
+        let verbs = list_of(one_of(&["GET", "PUT", "PATCH", "_", "get"]).prop_map(Value::String).boxed());
+        let rules = object_of(&["/", "*", "#", "#/*", "*/b", "a", "a/b", ""], verbs);
+        let names = one_of(&["_", OWN_ACCOUNT, DESCENDANT, OWN, BELOW, "other"]).prop_map(Value::String).boxed();
+        let entry = (prop::option::of(list_of(names)), prop::option::weighted(0.9, rules));
+        let entry = entry.prop_map(|(accounts, rules)| {
+            let fields = [("allowed_accounts", accounts), ("rules", rules)];
+            Value::Object(fields.into_iter().filter_map(|(key, of)| Some((key.to_owned(), of?))).collect())
+        });
+        let nouns = object_of(&["groups", "schemas", "_"], list_of(entry.boxed()));
+        object_of(&["cb_user_auth", "cb_api_auth", "_"], object_of(&["user", "admin", "_"], nouns))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4_000))]
+        #[test]
+        fn the_decision_is_that_of_the_rule_in_words(
+            account in any_rules(),
+            system in any_rules(),
+            method in one_of(&["cb_user_auth", "cb_api_auth", "cb_auth"]),
+            priv_level in one_of(&["user", "admin", "other"]),
+            noun in one_of(&["groups", "schemas", "about"]),
+            parameters in prop::collection::vec(one_of(&["a", "b"]), 0..3),
+            verb in one_of(&["GET", "PUT", "DELETE"]),
+            whose in 0..4,
+        ) {
+            let id = |text: &str| text.parse::<AccountId>().unwrap();
+            let (whose, named) = match whose {
+                0 => (Whose::Nobody, None),
+                1 => (Whose::Own(id(OWN)), Some(OWN)),
+                2 => (Whose::Descendant(id(BELOW)), Some(BELOW)),
+                _ => (Whose::Other(id(BELOW)), Some(BELOW)),
+            };
+            let request = in_words::Request {
+                noun: &noun,
+                parameters: &parameters,
+                verb: &verb,
+                account: named,
+                is_own: matches!(whose, Whose::Own(_)),
+                is_descendant: matches!(whose, Whose::Descendant(_)),
+            };
+            let token = in_words::Token { method: &method, priv_level: &priv_level };
+            let document = json!({ "restrictions": account });
+            let denied = in_words::denies(&document, &system, &token, &request);
+
+            let parsed = |tree: &Value| Document::parse(&tree.to_string()).unwrap();
+            let account = Restrictions::of_account(&parsed(&document)).unwrap();
+            let system = Restrictions::of_system(&parsed(&system));
+            let access = Access { noun: &noun, parameters: &parameters, account: whose, verb: &verb };
+            prop_assert_eq!(allow(&account, &system, &method, &priv_level, &access), Ok(!denied));
+        }
+    }
 
     #[test]
     fn patterns() {

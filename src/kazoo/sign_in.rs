@@ -112,10 +112,10 @@ impl Settings {
 
     fn setting(&self, method: Method, path: &[&str]) -> Option<&Value> {
         let of_method = self.modules.as_ref()?.get(method.module())?;
-        path.iter().try_fold(of_method, |value, key| value.get(key)).filter(|value| !value.is_null())
+        path.iter().try_fold(of_method, |value, key| value.get(key))
     }
 
-    /// Whether one can sign in by this method at all.
+    /// Whether one can sign in by this method at all: unless something says otherwise.
     pub fn is_enabled(&self, method: Method) -> bool {
         self.setting(method, &["enabled"]).is_none_or(is_true)
     }

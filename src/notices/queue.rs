@@ -76,10 +76,10 @@ impl Queue {
 
     /// Frees the place of a notice that the broker has confirmed.
     pub(super) fn confirmed(&self, queued: Queued) {
-        // nobody may wait for it any more
-        let _ = queued.confirmed.send(());
         let waiting = self.waiting.fetch_sub(1, Ordering::AcqRel) - 1;
         self.metrics.notice_sent();
+        // nobody may wait for it any more
+        let _ = queued.confirmed.send(());
         // not at the first free place: a queue that stays nearly full would be told of with every notice
         if waiting <= self.capacity / 2 {
             self.tell_overflow();

@@ -29,6 +29,7 @@ use crossbar_groups::config::{Command, CommandLine, ServeArguments};
 use crossbar_groups::document::{DbName, DocId, Document};
 use crossbar_groups::dump::Dump;
 use crossbar_groups::kazoo::account::AccountId;
+use crossbar_groups::kazoo::time;
 use crossbar_groups::kazoo::views;
 use crossbar_groups::metrics::Metrics;
 use crossbar_groups::store::SharedStore;
@@ -162,6 +163,12 @@ impl TestAccount {
         self.id.database()
     }
 
+    /// The account's database of this month, as it is named.
+    pub fn database_of_this_month(&self) -> DbName {
+        let now = time::gregorian_seconds(SystemTime::now());
+        format!("{}-{}", self.database(), time::year_and_month(now)).parse().unwrap()
+    }
+
     /// A path below the account.
     pub fn path(&self, rest: &str) -> String {
         format!("/v2/accounts/{}/{rest}", self.id)
@@ -171,6 +178,18 @@ impl TestAccount {
 /// A document of a tree.
 pub fn document(tree: serde_json::Value) -> Document {
     Document::parse(&tree.to_string()).unwrap()
+}
+
+/// Writes a document in the place of the one that has its id, if there is one.
+pub fn put(store: &SharedStore, database: &DbName, tree: serde_json::Value) {
+    let mut written = document(tree);
+    block_on(async {
+        let id: DocId = written.id().unwrap().parse().unwrap();
+        if let Some(revision) = store.get(database, &id).await.unwrap().and_then(|found| found.revision()) {
+            written.set_text("_rev", &revision.to_string());
+        }
+        store.put(database, &written).await.unwrap();
+    });
 }
 
 /// The service, started in process on a free port; it stops when this is dropped.
