@@ -224,11 +224,11 @@ impl Frame {
         if let Some(id) = &answer.created_id {
             response.insert_header((LOCATION, format!("{}/{}", self.path, segment(id))));
         }
-        if status == StatusCode::NOT_MODIFIED {
-            return response.finish();
-        }
         if reads {
             response.insert_header((EXPIRES, EXPIRED));
+        }
+        if status == StatusCode::NOT_MODIFIED {
+            return response.finish();
         }
         if reads && self.format == Format::Csv {
             if matches!(&answer.data, Data::List(rows) if rows.is_empty()) {

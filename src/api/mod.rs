@@ -163,12 +163,12 @@ impl Api {
         // the verb
         let verb = verb_of(&incoming);
         if path.end.is_some() {
-            if path.account == NamedAccount::Own && identity.is_err() {
+            if path.needs_own_account && identity.is_err() {
                 return Err(Error::NoOwnAccount);
             }
             frame.methods = path.resource.methods();
             frame.route = path.resource.route();
-            if frame.is_cors && request.method() == Method::OPTIONS {
+            if frame.is_cors && request.method() == Method::OPTIONS && verb == "OPTIONS" {
                 return Ok(frame.preflight(incoming.header(ACCESS_CONTROL_REQUEST_METHOD)));
             }
             if frame.methods.is_empty() {
@@ -180,7 +180,7 @@ impl Api {
         }
 
         // what needs no token; one that is sent is held to its restrictions
-        if path.resource.is_open() {
+        if path.is_open {
             let identity = match credentials {
                 Credentials::Basic(_) => self.sign_in(&incoming, &credentials).await?,
                 _ => identity,
@@ -212,6 +212,9 @@ impl Api {
         let account = account.ok_or(auth::Error::Forbidden)?;
         self.auth.decide(async |evidence| evidence.must_be_let_act_on(&identity, account.id).await).await?;
         frame.negotiate(request, &incoming)?;
+        if path.is_too_long {
+            return Err(Error::NotFound);
+        }
         self.must_exist(&account, &path).await?;
 
         let allowed = Allowed { api: self, incoming: &incoming, path: &path, frame, identity, account };
@@ -223,6 +226,12 @@ impl Api {
         match &path.resource {
             Resource::UserAuth => sign_in::by_credentials(self, incoming, frame).await,
             Resource::ApiAuth => sign_in::by_api_key(self, incoming, frame).await,
+            _ => self.schemas(incoming, path).await,
+        }
+    }
+
+    async fn schemas(&self, incoming: &Incoming, path: &Path) -> Result<Answer, Error> {
+        match &path.resource {
             Resource::Schemas => Ok(schemas::list()),
             Resource::Schema(name) => schemas::read(&self.schemas, name).await,
             Resource::SchemaValidation(name) => schemas::validate(&self.schemas, incoming, name).await,
@@ -314,7 +323,7 @@ impl Allowed<'_> {
             (Resource::Group(id), "POST") => groups::replace(self, id).await,
             (Resource::Group(id), "PATCH") => groups::patch(self, id).await,
             (Resource::Group(id), "DELETE") => groups::delete(self, id).await,
-            _ => Err(Error::NotFound),
+            _ => self.api.schemas(self.incoming, self.path).await,
         }
     }
 }

@@ -188,8 +188,8 @@ impl Resource {
         }
     }
 
-    /// Whether one needs no token for it.
-    pub fn is_open(&self) -> bool {
+    /// Whether it can be asked for without a token, by a path that names nothing else.
+    fn can_be_open(&self) -> bool {
         matches!(self, Self::UserAuth | Self::ApiAuth | Self::Schemas | Self::Schema(_) | Self::SchemaValidation(_))
     }
 }
@@ -220,6 +220,12 @@ pub struct Path {
     pub resource: Resource,
     /// The noun that it ends with, and the noun's parameters; `/v2` has none.
     pub end: Option<(String, Vec<String>)>,
+    /// Whether one needs no token for it.
+    pub is_open: bool,
+    /// Whether it begins with the token's own account, whichever it is about in the end.
+    pub needs_own_account: bool,
+    /// Whether it says more of an account than Kazoo makes anything of.
+    pub is_too_long: bool,
 }
 
 impl Path {
@@ -237,12 +243,17 @@ impl Path {
             segments.pop();
         }
         let mut nouns = Nouns::read(segments);
+        let resource = nouns.resource();
         Ok(Some(Self {
+            is_open: nouns.nouns.len() == 1 && resource.can_be_open(),
+            needs_own_account: nouns.is_own_account,
+            is_too_long: nouns.is_too_long(),
             has_pages: version != "1",
             account: nouns.account(),
-            user: nouns.parameter(Noun::Users),
-            device: nouns.parameter(Noun::Devices),
-            resource: nouns.resource(),
+            // of more parameters than these Kazoo makes nothing
+            user: nouns.parameter_of(Noun::Users, 3),
+            device: nouns.parameter_of(Noun::Devices, 1),
+            resource,
             end: nouns.nouns.pop().map(|named| (named.name, named.parameters)),
         }))
     }
@@ -293,39 +304,41 @@ impl Nouns {
         let accounts = self.nouns.iter().rposition(|named| named.noun == Noun::Accounts);
         match accounts {
             Some(0) if self.is_own_account => NamedAccount::Own,
-            Some(_) => self.parameter(Noun::Accounts).map_or(NamedAccount::None, NamedAccount::Id),
+            Some(_) => self.parameter_of(Noun::Accounts, usize::MAX).map_or(NamedAccount::None, NamedAccount::Id),
             None => NamedAccount::None,
         }
     }
 
-    /// The first parameter of a noun, the last of that name.
-    fn parameter(&self, noun: Noun) -> Option<String> {
+    /// The first parameter of a noun, the last of that name, if it has at most so many.
+    fn parameter_of(&self, noun: Noun, most: usize) -> Option<String> {
         let named = self.nouns.iter().rev().find(|named| named.noun == noun)?;
-        named.parameters.first().cloned()
+        named.parameters.first().filter(|_| named.parameters.len() <= most).cloned()
     }
 
     fn resource(&self) -> Resource {
         let Some((end, before)) = self.nouns.split_last() else { return Resource::Unknown };
-        let own = usize::from(self.is_own_account);
-        let is_chain = before.iter().enumerate().all(|(at, named)| match named.noun {
-            // the account's id, and one text more, of which nothing is made
-            Noun::Accounts => named.parameters.len() <= 2 - if at == 0 { own } else { 0 },
-            _ => true,
-        });
         let alone = before.is_empty();
         match (end.noun, end.parameters.as_slice()) {
-            _ if !is_chain => Resource::Unknown,
             (Noun::Groups, []) => Resource::Groups,
             (Noun::Groups, [id]) => Resource::Group(id.clone()),
             (Noun::UserAuth, []) if alone => Resource::UserAuth,
             (Noun::ApiAuth, []) if alone => Resource::ApiAuth,
-            (Noun::Schemas, []) if alone => Resource::Schemas,
-            (Noun::Schemas, [name]) if alone => Resource::Schema(name.clone()),
-            (Noun::Schemas, [name, last]) if alone && last == "validation" => Resource::SchemaValidation(name.clone()),
-            (Noun::About, []) if alone => Resource::About,
-            (Noun::Accounts, parameters) if parameters.len() == 1 - if alone { own } else { 0 } => Resource::Account,
+            (Noun::Schemas, []) => Resource::Schemas,
+            (Noun::Schemas, [name]) => Resource::Schema(name.clone()),
+            (Noun::Schemas, [name, last]) if last == "validation" => Resource::SchemaValidation(name.clone()),
+            (Noun::About, []) => Resource::About,
+            (Noun::Accounts, []) if alone && self.is_own_account => Resource::Account,
+            (Noun::Accounts, [_]) if !(alone && self.is_own_account) => Resource::Account,
             _ => Resource::Unknown,
         }
+    }
+
+    /// An account is named by its id, or by none for the token's own, and one text more of which nothing is made.
+    fn is_too_long(&self) -> bool {
+        self.nouns.iter().enumerate().any(|(at, named)| {
+            let most = if at == 0 && self.is_own_account { 1 } else { 2 };
+            named.noun == Noun::Accounts && named.parameters.len() > most
+        })
     }
 }
 
@@ -351,8 +364,30 @@ mod tests {
         for unknown in ["/v2", "/v2/", "/v2//accounts/A/groups", "/v2/accounts/A/frobs", "/v2/accounts/A/groups/G/x"] {
             assert_eq!(resource(unknown), Resource::Unknown, "{unknown}");
         }
-        assert_eq!(resource("/v2/accounts/A/../A/groups"), Resource::Unknown);
+        assert_eq!(resource("/v2/accounts/A/users/U/x/groups"), Resource::Groups);
         assert_eq!(resource("/v2/schemas/groups/validation"), Resource::SchemaValidation("groups".to_owned()));
+    }
+
+    #[test]
+    fn more_of_an_account_than_its_id_and_a_text_is_too_long() {
+        let parsed = |path: &str| Path::parse(path).unwrap().unwrap();
+        for path in ["/v2/accounts/A/../A/groups", "/v2/account/a/b/groups", "/v2/accounts/A/accounts/B/x/y/groups"] {
+            assert!(parsed(path).is_too_long, "{path}");
+        }
+        for path in ["/v2/accounts/A/x/groups", "/v2/account/a/groups", "/v2/accounts/A/users/U/x/y/groups"] {
+            assert!(!parsed(path).is_too_long, "{path}");
+        }
+    }
+
+    #[test]
+    fn schemas_are_open_where_nothing_else_is_named() {
+        let is_open = |path: &str| Path::parse(path).unwrap().unwrap().is_open;
+        for path in ["/v2/schemas", "/v2/schemas/groups/validation", "/v2/user_auth", "/v2/api_auth/"] {
+            assert!(is_open(path), "{path}");
+        }
+        for path in ["/v2/accounts/A/schemas/groups", "/v2/account/user_auth", "/v2/about", "/v2/accounts/A/groups"] {
+            assert!(!is_open(path), "{path}");
+        }
     }
 
     #[test]
