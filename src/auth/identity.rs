@@ -11,13 +11,13 @@ use crate::document::{DocId, hex};
 use crate::kazoo::account::{Account, AccountId};
 use crate::kazoo::restrictions::{self, Access, Restrictions, Whose};
 use crate::kazoo::sign_in::{BasicType, Method};
-use crate::kazoo::token::{self, Claims, IdentityKey, SigningKey};
+use crate::kazoo::token::{self, Claims, IdentityKey};
 use crate::kazoo::views;
 use crate::store;
 
-use super::documents::Evidence;
 use super::error::Error;
-use super::sign_in;
+use super::evidence::{Evidence, Verified};
+use super::secrets;
 
 /// What tokens whose claims name no method are called in token restrictions.
 const NO_METHOD: &str = "undefined";
@@ -66,14 +66,6 @@ pub struct Identity {
     pub user: Option<String>,
     /// How the token was come by: a crossbar module's name.
     pub method: String,
-}
-
-/// A token that was verified, and with what, so that it is verified again when one of them changes.
-#[derive(Clone)]
-pub(super) struct Verified {
-    claims: Arc<Claims>,
-    key: Arc<SigningKey>,
-    secrets: Option<(String, String)>,
 }
 
 impl Evidence<'_> {
@@ -161,9 +153,9 @@ impl Evidence<'_> {
         };
         let read = async || {
             let (store, database) = (self.memory.store.as_ref(), account.id.database());
-            let rows = sign_in::rows_of_secret(store, &database, &view, &credentials).await?;
+            let rows = secrets::rows_of(store, &database, &view, &credentials).await?;
             // of two users with the same name and password it is neither
-            let users = rows.iter().map(sign_in::user_of).collect::<Vec<_>>();
+            let users = rows.iter().map(secrets::user_of).collect::<Vec<_>>();
             Ok(if let [Some(user)] = users.as_slice() { Some((account.id, user.clone())) } else { None })
         };
         let found = self.look(&self.memory.basic, fingerprint(&format!("{} {basic}", view.name)), read).await?;

@@ -3,25 +3,21 @@
 
 use std::sync::Arc;
 
-use aws_lc_rs::constant_time::verify_slices_are_equal;
-
 use crate::document::{DbName, DocId, Document};
 use crate::kazoo::account::{ACCOUNTS, Account, AccountId, alphanumeric};
 use crate::kazoo::login_attempt::{Attempt, Client};
 use crate::kazoo::sign_in::{Method, Outcome, Settings};
 use crate::kazoo::token::Claims;
 use crate::kazoo::views;
-use crate::store::{self, Query, Row, Select, Store, View};
+use crate::store::{self, Query, Select};
 
-use super::Auth;
-use super::documents::Evidence;
+use super::decision::Auth;
 use super::error::Error;
+use super::evidence::Evidence;
+use super::secrets;
 
 /// How often a new secret is tried to be stored beside somebody else's change.
 const SECRET_ATTEMPTS: usize = 5;
-
-/// How many rows of one key are looked at: accounts of one name, users of one secret.
-const ROWS: usize = 10;
 
 /// What a user signs in with.
 #[derive(Clone)]
@@ -70,8 +66,8 @@ impl Auth {
         let view = if credentials.is_sha { views::USERS_BY_SHA } else { views::USERS_BY_MD5 };
         let mut refusal = Error::InvalidCredentials;
         for account in self.named_accounts(credentials).await? {
-            let rows = rows_of_secret(self.store.as_ref(), &account.database(), &view, &credentials.digest).await?;
-            match rows.first().and_then(user_of) {
+            let rows = secrets::rows_of(self.store.as_ref(), &account.database(), &view, &credentials.digest).await?;
+            match rows.first().and_then(secrets::user_of) {
                 Some(user) => return self.entrant(account, Some(user), Method::Credentials, client).await,
                 None => refusal = Error::UnknownCredentials,
             }
@@ -96,8 +92,8 @@ impl Auth {
     pub async fn program(&self, key: &ApiKey, client: &Client) -> Result<Entrant, Error> {
         let unknown = || Error::UnknownApiKey(key.0.clone());
         let accounts = DbName::fixed(ACCOUNTS);
-        let rows = rows_of_secret(self.store.as_ref(), &accounts, &views::ACCOUNTS_BY_API_KEY, &key.0).await?;
-        let account = rows.first().and_then(account_of).ok_or_else(unknown)?;
+        let rows = secrets::rows_of(self.store.as_ref(), &accounts, &views::ACCOUNTS_BY_API_KEY, &key.0).await?;
+        let account = rows.first().and_then(secrets::account_of).ok_or_else(unknown)?;
         match self.entrant(account, None, Method::ApiKey, client).await {
             Err(Error::InvalidCredentials) => Err(unknown()),
             entrant => entrant,
@@ -169,9 +165,9 @@ impl Auth {
         let by_realm = credentials.realm.as_ref().map(|realm| (views::ACCOUNTS_BY_REALM, realm.to_lowercase()));
         let by_name = credentials.name.as_ref().map(|name| (views::ACCOUNTS_BY_NAME, alphanumeric(name)));
         for (view, key) in by_realm.into_iter().chain(by_name) {
-            let query = Query { select: Select::Key(key, None), limit: ROWS, documents: false };
+            let query = Query { select: Select::Key(key, None), limit: secrets::ROWS, documents: false };
             let rows = self.store.query(&DbName::fixed(ACCOUNTS), &view, &query).await?;
-            let accounts: Vec<AccountId> = rows.iter().filter_map(account_of).collect();
+            let accounts: Vec<AccountId> = rows.iter().filter_map(secrets::account_of).collect();
             if !accounts.is_empty() {
                 return Ok(accounts);
             }
@@ -273,29 +269,6 @@ impl Evidence<'_> {
         }
         Ok(())
     }
-}
-
-/// The rows of a key that is a secret. The view finds them as it collates texts, which takes some for equal that are
-/// not; here they are compared byte by byte, in constant time.
-pub(super) async fn rows_of_secret(
-    store: &dyn Store,
-    database: &DbName,
-    view: &View,
-    secret: &str,
-) -> store::Result<Vec<Row>> {
-    let query = Query { select: Select::Key(secret.to_owned(), None), limit: ROWS, documents: false };
-    let mut rows = store.query(database, view, &query).await?;
-    rows.retain(|row| verify_slices_are_equal(row.key.as_bytes(), secret.as_bytes()).is_ok());
-    Ok(rows)
-}
-
-/// The user whose row of credentials this is.
-pub(super) fn user_of(row: &Row) -> Option<DocId> {
-    Document::from_raw(&row.value)?.text("owner_id")?.parse().ok()
-}
-
-fn account_of(row: &Row) -> Option<AccountId> {
-    Document::from_raw(&row.value)?.text("account_id")?.parse().ok()
 }
 
 /// Whom an attempt was for, as it is written down.

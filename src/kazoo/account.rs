@@ -121,6 +121,11 @@ impl Account {
         self.trial_expires.is_some_and(|expires| expires <= now)
     }
 
+    /// Whether the account sells to others: as a reseller, or as the system's own.
+    pub fn sells(&self) -> bool {
+        self.is_reseller || self.is_superduper_admin
+    }
+
     /// Whether a token of `self` may act on `target`: on itself, on its descendants, and on all accounts if it is
     /// the system's own.
     pub fn may_act_on(&self, target: &Account) -> bool {

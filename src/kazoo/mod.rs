@@ -8,6 +8,7 @@ pub mod group;
 pub mod login_attempt;
 pub mod notice;
 pub mod page;
+pub mod profile;
 pub mod restrictions;
 pub mod schema;
 pub mod sign_in;

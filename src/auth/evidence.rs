@@ -1,23 +1,27 @@
 //! The documents that decisions rest on: each as it is remembered, or as it was read for the decision.
 
+use std::hash::Hash;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::future::try_join_all;
+use moka::future::Cache;
 
 use crate::document::{DbName, DocId, Document};
 use crate::kazoo::account::{Account, AccountId};
 use crate::kazoo::erlang::integer_of;
 use crate::kazoo::page::PageSize;
+use crate::kazoo::profile::Ui;
 use crate::kazoo::restrictions::{self, Restrictions};
 use crate::kazoo::sign_in::{self, Settings};
-use crate::kazoo::token::SigningKey;
-use crate::store::{self, Store};
+use crate::kazoo::token::{Claims, SigningKey};
+use crate::metrics::Metrics;
+use crate::store::{self, SharedStore, Store};
 use crate::world::World;
 
 use super::error::Error;
-use super::memory::{Kept, Memory, Shelf};
+use super::shelf::{Budget, Kept, REMEMBERED, Shelf};
 
 /// The database of signing keys, and the attachment that holds a key.
 const SYSTEM_AUTH: &str = "system_auth";
@@ -54,6 +58,47 @@ pub struct Owner {
     pub priv_level: Option<String>,
 }
 
+/// A token that was verified, and with what, so that it is verified again when one of them changes.
+#[derive(Clone)]
+pub(super) struct Verified {
+    pub(super) claims: Arc<Claims>,
+    pub(super) key: Arc<SigningKey>,
+    pub(super) secrets: Option<(String, String)>,
+}
+
+/// What is remembered: a shelf for each kind of document.
+pub(super) struct Memory {
+    pub(super) store: SharedStore,
+    pub(super) keys: Shelf<DocId, SigningKey>,
+    pub(super) accounts: Shelf<AccountId, Account>,
+    pub(super) owners: Shelf<(AccountId, DocId), Owner>,
+    pub(super) restrictions: Shelf<AccountId, Restrictions>,
+    pub(super) sign_in: Shelf<AccountId, sign_in::Config>,
+    pub(super) basic: Shelf<[u8; 32], (AccountId, DocId)>,
+    pub(super) system: Shelf<(), System>,
+    pub(super) ui: Shelf<(), Ui>,
+    /// Verified tokens by their digests, never the tokens themselves.
+    pub(super) verified: Cache<[u8; 32], Verified>,
+}
+
+impl Memory {
+    pub(super) fn new(store: SharedStore, metrics: Metrics, remembered: Duration) -> Self {
+        let budget = Arc::new(Budget::new());
+        Self {
+            store,
+            keys: Shelf::new("key", remembered, &metrics, &budget),
+            accounts: Shelf::new("account", remembered, &metrics, &budget),
+            owners: Shelf::new("owner", remembered, &metrics, &budget),
+            restrictions: Shelf::new("restrictions", remembered, &metrics, &budget),
+            sign_in: Shelf::new("sign_in", remembered, &metrics, &budget),
+            basic: Shelf::new("basic", remembered, &metrics, &budget),
+            system: Shelf::new("config", remembered, &metrics, &budget),
+            ui: Shelf::new("ui", remembered, &metrics, &budget),
+            verified: Cache::new(REMEMBERED),
+        }
+    }
+}
+
 /// What a decision rests on.
 pub struct Evidence<'m> {
     pub(super) memory: &'m Memory,
@@ -86,7 +131,7 @@ impl<'m> Evidence<'m> {
         read: impl FnOnce() -> R,
     ) -> Result<Option<Arc<T>>, Error>
     where
-        K: std::hash::Hash + Eq + Clone + Send + Sync + 'static,
+        K: Hash + Eq + Clone + Send + Sync + 'static,
         T: Send + Sync + 'static,
         R: Future<Output = store::Result<Option<T>>>,
     {

@@ -1,4 +1,5 @@
-//! What is remembered of the store's documents for a few seconds, what is not there too.
+//! Where what was read is remembered for a few seconds, what is not there too; and how it is read anew: each at a pace,
+//! all within a budget.
 
 use std::hash::Hash;
 use std::num::NonZeroU32;
@@ -9,21 +10,13 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use moka::future::Cache;
 use tokio::sync::Mutex;
 
-use crate::document::DocId;
-use crate::kazoo::account::{Account, AccountId};
-use crate::kazoo::restrictions::Restrictions;
-use crate::kazoo::sign_in;
-use crate::kazoo::token::SigningKey;
 use crate::metrics::Metrics;
-use crate::store::{self, SharedStore};
+use crate::store;
 
-use super::documents::{Owner, System};
 use super::error::Error;
-use super::identity::Verified;
-use super::profile::Ui;
 
-/// How many documents of each kind, and tokens, are remembered.
-const REMEMBERED: u64 = 10_000;
+/// How many documents of a kind are remembered.
+pub(super) const REMEMBERED: u64 = 10_000;
 
 /// How long after it was read one document is read anew at the earliest.
 const PACE: Duration = Duration::from_millis(50);
@@ -32,47 +25,14 @@ const PACE: Duration = Duration::from_millis(50);
 /// names up does not use up the reads of those who change what is there.
 const READ_ANEW: NonZeroU32 = NonZeroU32::new(100).unwrap();
 
-/// The shelves, one for each kind of document.
-pub(super) struct Memory {
-    pub(super) store: SharedStore,
-    pub(super) keys: Shelf<DocId, SigningKey>,
-    pub(super) accounts: Shelf<AccountId, Account>,
-    pub(super) owners: Shelf<(AccountId, DocId), Owner>,
-    pub(super) restrictions: Shelf<AccountId, Restrictions>,
-    pub(super) sign_in: Shelf<AccountId, sign_in::Config>,
-    pub(super) basic: Shelf<[u8; 32], (AccountId, DocId)>,
-    pub(super) system: Shelf<(), System>,
-    pub(super) ui: Shelf<(), Ui>,
-    /// Tokens by their digests, never the tokens themselves.
-    pub(super) verified: Cache<[u8; 32], Verified>,
-}
-
-impl Memory {
-    pub(super) fn new(store: SharedStore, metrics: Metrics, remembered: Duration) -> Self {
-        let budget = Arc::new(Budget::new());
-        Self {
-            store,
-            keys: Shelf::new("key", remembered, &metrics, &budget),
-            accounts: Shelf::new("account", remembered, &metrics, &budget),
-            owners: Shelf::new("owner", remembered, &metrics, &budget),
-            restrictions: Shelf::new("restrictions", remembered, &metrics, &budget),
-            sign_in: Shelf::new("sign_in", remembered, &metrics, &budget),
-            basic: Shelf::new("basic", remembered, &metrics, &budget),
-            system: Shelf::new("config", remembered, &metrics, &budget),
-            ui: Shelf::new("ui", remembered, &metrics, &budget),
-            verified: Cache::new(REMEMBERED),
-        }
-    }
-}
-
 /// How many documents may be read anew.
-struct Budget {
+pub(super) struct Budget {
     of_present: DefaultDirectRateLimiter,
     of_absent: DefaultDirectRateLimiter,
 }
 
 impl Budget {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let limiter = || RateLimiter::direct(Quota::per_second(READ_ANEW));
         Self { of_present: limiter(), of_absent: limiter() }
     }
@@ -110,7 +70,8 @@ where
     K: Hash + Eq + Clone + Send + Sync + 'static,
     T: Send + Sync + 'static,
 {
-    fn new(kind: &'static str, remembered: Duration, metrics: &Metrics, budget: &Arc<Budget>) -> Self {
+    /// A shelf for documents that `kind` is a name for, which are remembered for `remembered`.
+    pub(super) fn new(kind: &'static str, remembered: Duration, metrics: &Metrics, budget: &Arc<Budget>) -> Self {
         Self {
             kind,
             kept: Cache::builder().max_capacity(REMEMBERED).time_to_live(remembered).build(),

@@ -1,0 +1,34 @@
+//! Finding whose a secret is: credentials of users, API keys of accounts.
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+
+use crate::document::{DbName, DocId, Document};
+use crate::kazoo::account::AccountId;
+use crate::store::{self, Query, Row, Select, Store, View};
+
+/// How many rows of one key are looked at: accounts of one name, users of one secret.
+pub(super) const ROWS: usize = 10;
+
+/// The rows of a key that is a secret. The view finds them as it collates texts, which takes some for equal that are
+/// not; here they are compared byte by byte, in constant time.
+pub(super) async fn rows_of(
+    store: &dyn Store,
+    database: &DbName,
+    view: &View,
+    secret: &str,
+) -> store::Result<Vec<Row>> {
+    let query = Query { select: Select::Key(secret.to_owned(), None), limit: ROWS, documents: false };
+    let mut rows = store.query(database, view, &query).await?;
+    rows.retain(|row| verify_slices_are_equal(row.key.as_bytes(), secret.as_bytes()).is_ok());
+    Ok(rows)
+}
+
+/// The user whose row of credentials this is.
+pub(super) fn user_of(row: &Row) -> Option<DocId> {
+    Document::from_raw(&row.value)?.text("owner_id")?.parse().ok()
+}
+
+/// The account of a row of accounts.
+pub(super) fn account_of(row: &Row) -> Option<AccountId> {
+    Document::from_raw(&row.value)?.text("account_id")?.parse().ok()
+}
