@@ -10,11 +10,13 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
 use clap::error::ErrorKind;
-use clap::{Arg, Args, Parser, Subcommand, ValueEnum};
+use clap::{Arg, Args, Parser, Subcommand};
 
+use crate::api::RateLimit;
 use crate::document::DbName;
 use crate::kazoo::account::AccountId;
 use crate::kazoo::views::DESIGN_DOCUMENTS;
+use crate::logging::LogFormat;
 use crate::notices::{Broker, Settings};
 
 /// Kazoo 4.3's crossbar for groups: the same REST API, on a CouchDB or on an embedded store.
@@ -235,14 +237,14 @@ pub struct StoreArgument {
 impl StoreArgument {
     /// The store that was named.
     ///
-    /// Errors: several were, and not all of them are nodes of a CouchDB.
-    pub fn location(&self) -> Result<StoreLocation, String> {
+    /// Errors: [`NoStore::FolderAndMore`].
+    pub fn location(&self) -> Result<StoreLocation, NoStore> {
         let mut nodes = Vec::new();
         for location in &self.store {
             match location {
                 StoreLocation::Couch(urls) => nodes.extend(urls.iter().cloned()),
                 StoreLocation::Folder(_) if self.store.len() > 1 => {
-                    return Err("--store: give one folder, or URLs of one CouchDB".to_owned());
+                    return Err(NoStore::FolderAndMore);
                 }
                 StoreLocation::Folder(folder) => return Ok(StoreLocation::Folder(folder.clone())),
             }
@@ -270,10 +272,24 @@ impl std::fmt::Debug for StoreLocation {
     }
 }
 
-impl FromStr for StoreLocation {
-    type Err = String;
+/// What is given does not name a store.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoStore {
+    /// Several were named, and not all of them are nodes of a CouchDB.
+    #[error("--store: give one folder, or URLs of one CouchDB")]
+    FolderAndMore,
+    /// A URL of another scheme.
+    #[error("{0}:// is no store: give http://, https:// or a folder")]
+    OtherScheme(String),
+    /// Nothing.
+    #[error("give a URL or a folder")]
+    Empty,
+}
 
-    fn from_str(text: &str) -> Result<Self, String> {
+impl FromStr for StoreLocation {
+    type Err = NoStore;
+
+    fn from_str(text: &str) -> Result<Self, NoStore> {
         let is_url = |text: &str| text.starts_with("http://") || text.starts_with("https://");
         if is_url(text) {
             // a comma may stand in a password
@@ -287,32 +303,11 @@ impl FromStr for StoreLocation {
             return Ok(Self::Couch(nodes));
         }
         match text.split_once("://") {
-            Some((scheme, _)) => Err(format!("{scheme}:// is no store: give http://, https:// or a folder")),
-            None if text.is_empty() => Err("give a URL or a folder".to_owned()),
+            Some((scheme, _)) => Err(NoStore::OtherScheme(scheme.to_owned())),
+            None if text.is_empty() => Err(NoStore::Empty),
             None => Ok(Self::Folder(PathBuf::from(text))),
         }
     }
-}
-
-/// What `--rate-limit` limits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum RateLimit {
-    /// Nothing.
-    Off,
-    /// Sign-ins.
-    SignIn,
-    /// Every request, as Kazoo does.
-    Kazoo,
-}
-
-/// What `--log-format` can be.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// Lines for people.
-    #[default]
-    Text,
-    /// One JSON object a line.
-    Json,
 }
 
 fn design_document() -> PossibleValuesParser {

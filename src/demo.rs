@@ -10,7 +10,7 @@ use crate::document::DocId;
 use crate::dump::{self, Dump};
 use crate::kazoo::account::AccountId;
 use crate::metrics::Metrics;
-use crate::store::{SharedStore, Store};
+use crate::store::{Server, SharedStore};
 use crate::world::World;
 
 /// The databases of the demo: what a running Kazoo left in its CouchDB, made up throughout.
@@ -62,7 +62,7 @@ pub enum Error {
 }
 
 /// Fills a store with the demo's accounts.
-pub async fn fill(store: &dyn Store, folder: &Path) -> Result<(), Error> {
+pub async fn fill(store: &dyn Server, folder: &Path) -> Result<(), Error> {
     let file = folder.join("dump.json");
     for dump in DUMPS {
         fs::write(&file, dump)?;
@@ -73,9 +73,9 @@ pub async fn fill(store: &dyn Store, folder: &Path) -> Result<(), Error> {
 }
 
 /// A token that the demo's store accepts.
-pub async fn token(store: &SharedStore, world: World) -> Result<String, Error> {
+pub async fn token(store: SharedStore, world: World) -> Result<String, Error> {
     let failed = |what: &str| Error::Token(what.to_owned());
-    let auth = Auth::new(SharedStore::clone(store), Metrics::new((world.now)()), Duration::from_secs(1), world);
+    let auth = Auth::new(store, Metrics::new((world.now)()), Duration::from_secs(1), world);
     let account: AccountId = ADMIN.0.parse().map_err(|_| failed("no account"))?;
     let user: DocId = ADMIN.1.parse().map_err(|_| failed("no user"))?;
     auth.issue(account, Some(&user), "demo", LIFETIME_S).await.map_err(|error| failed(&error.to_string()))

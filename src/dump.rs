@@ -5,15 +5,16 @@ use std::fs::File;
 use std::io::{BufReader, Write};
 use std::path::{Path, PathBuf};
 
-use futures::{Stream, StreamExt, TryStreamExt, pin_mut, stream};
+use futures::{TryStreamExt, pin_mut};
 use serde::de::{self, DeserializeSeed, Deserializer};
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
+use crate::databases::{self, documents, prepare};
 use crate::document::{DbName, Document, Revision, json};
-use crate::store::{self, Attachments, Store};
+use crate::store::{self, Attachments, Server};
 
-/// How many documents are read or written at a time.
+/// How many documents are written at a time.
 const BATCH: usize = 200;
 
 /// Why a dump can't be imported or exported.
@@ -27,12 +28,9 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
-    /// The store failed.
+    /// The store failed, or has no such database.
     #[error(transparent)]
-    Store(#[from] store::Error),
-    /// There is no such database.
-    #[error("there is no database {0}")]
-    NoDatabase(DbName),
+    Database(#[from] databases::Error),
     /// What was exported can't be written.
     #[error("can't write: {0}")]
     Output(#[from] std::io::Error),
@@ -68,7 +66,7 @@ impl Dump {
     /// Writes the documents to a store, keeping their revisions; makes the database, and the views that neither it nor
     /// the dump has. To do it again changes nothing. `progress` is told how many documents were written since it was
     /// told last.
-    pub async fn import(&self, store: &dyn Store, progress: impl Fn(u64)) -> Result<(), Error> {
+    pub async fn import(&self, store: &dyn Server, progress: impl Fn(u64)) -> Result<(), Error> {
         let (sender, mut documents) = mpsc::channel(BATCH);
         let file = self.file.clone();
         let reader = tokio::task::spawn_blocking(move || {
@@ -85,7 +83,7 @@ impl Dump {
         drop(documents);
         reader.await.map_err(|error| self.no_dump(&error.to_string()))??;
         // last, since the dump may bring design documents of its own
-        Ok(store.prepare(&self.database).await?)
+        Ok(prepare(store, &self.database).await?)
     }
 
     fn no_dump(&self, reason: &str) -> Error {
@@ -183,10 +181,16 @@ impl<'de> de::Visitor<'de> for Documents<'_> {
     }
 }
 
+impl From<store::Error> for Error {
+    fn from(error: store::Error) -> Self {
+        Self::Database(error.into())
+    }
+}
+
 /// Writes a database of a store as a dump.
 ///
 /// Errors: the database is not there, the store fails, or `output` can't be written.
-pub async fn export(store: &dyn Store, database: &DbName, output: &mut dyn Write) -> Result<(), Error> {
+pub async fn export(store: &dyn Server, database: &DbName, output: &mut dyn Write) -> Result<(), Error> {
     let documents = documents(store, database, Attachments::Inline);
     pin_mut!(documents);
     // nothing is written before it is known that the database is there
@@ -201,26 +205,4 @@ pub async fn export(store: &dyn Store, database: &DbName, output: &mut dyn Write
     write!(output, "\n ]\n}}\n")?;
     output.flush()?;
     Ok(())
-}
-
-/// All documents of a database, in the order of their ids, read in batches: as [`Store::dump`] gives them, or as
-/// [`Store::documents`] does.
-///
-/// Errors: the database is not there, or the store fails.
-pub fn documents<'a>(
-    store: &'a dyn Store,
-    database: &'a DbName,
-    attachments: Attachments,
-) -> impl Stream<Item = Result<Document, Error>> + 'a {
-    stream::try_unfold(Some(None::<String>), move |after| async move {
-        let Some(after) = after else { return Ok::<_, Error>(None) };
-        let batch = match attachments {
-            Attachments::Inline => store.dump(database, after.as_deref(), BATCH).await?,
-            Attachments::Named => store.documents(database, after.as_deref(), BATCH).await?,
-        };
-        let batch = batch.ok_or_else(|| Error::NoDatabase(database.clone()))?;
-        let next = batch.last().filter(|_| batch.len() == BATCH).and_then(Document::id).map(Some);
-        Ok(Some((stream::iter(batch).map(Ok), next)))
-    })
-    .try_flatten()
 }

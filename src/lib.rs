@@ -20,6 +20,7 @@ pub mod api;
 pub mod auth;
 pub mod background;
 pub mod config;
+pub mod databases;
 pub mod demo;
 pub mod document;
 pub mod dump;
@@ -50,28 +51,40 @@ use config::{ServeArguments, StoreLocation};
 use kazoo::views;
 use metrics::Metrics;
 use store::SharedStore;
-use store::couch::Couch;
+use store::couch::{Couch, NoClient};
 use store::embedded::Embedded;
 use store::measured::Measured;
 use world::World;
 
-/// How long requests under way may take when the service stops.
-const GRACE_S: u64 = 30;
+/// How long requests under way may take when the service stops. With [`ADMIN_GRACE_S`] and
+/// [`background::PATIENCE`] it is less than systemd waits (`packaging/crossbar-groups.service`).
+const GRACE_S: u64 = 25;
+
+/// The same at the admin's address.
+const ADMIN_GRACE_S: u64 = 2;
+
+/// Why a store can't be opened.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum OpenError {
+    /// What is wrong with its URL.
+    #[error(transparent)]
+    NoClient(#[from] NoClient),
+    /// What is wrong with the server or the folder.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
 
 /// Opens a store, and sees that it answers.
 ///
-/// Errors: what is wrong with the URL, the server or the folder, in a line.
-pub async fn open_store(location: &StoreLocation) -> Result<SharedStore, String> {
+/// Errors: [`OpenError`].
+pub async fn open_store(location: &StoreLocation) -> Result<Arc<dyn store::Server>, OpenError> {
     match location {
         StoreLocation::Couch(urls) => {
-            let couch = Couch::new(urls, views::DESIGN_DOCUMENTS).map_err(|error| error.to_string())?;
-            couch.check().await.map_err(|error| error.to_string())?;
+            let couch = Couch::new(urls)?;
+            couch.check().await?;
             Ok(Arc::new(couch))
         }
-        StoreLocation::Folder(folder) => {
-            let embedded = Embedded::open(folder, views::ALL).map_err(|error| error.to_string())?;
-            Ok(Arc::new(embedded))
-        }
+        StoreLocation::Folder(folder) => Ok(Arc::new(Embedded::open(folder, views::ALL)?)),
     }
 }
 
@@ -126,7 +139,7 @@ impl Application {
             let (listener, listening) = listen(wanted)?;
             admin_address = listening;
             let admin = HttpServer::new(move || App::new().app_data(told.clone()).configure(admin::routes));
-            servers.push(admin.workers(1).disable_signals().shutdown_timeout(GRACE_S).listen(listener)?.run());
+            servers.push(admin.workers(1).disable_signals().shutdown_timeout(ADMIN_GRACE_S).listen(listener)?.run());
         }
         Ok(Self { servers, address, admin_address, admin, background })
     }
@@ -169,4 +182,17 @@ fn listen(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
     let listener = TcpListener::bind(address).map_err(cannot)?;
     let address = listener.local_addr()?;
     Ok((listener, address))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_service_stops_before_systemd_kills_it() {
+        let unit = include_str!("../packaging/crossbar-groups.service");
+        let waits = unit.lines().find_map(|line| line.strip_prefix("TimeoutStopSec=")).unwrap();
+        let longest = GRACE_S + ADMIN_GRACE_S + background::PATIENCE.as_secs();
+        assert!(longest < waits.parse().unwrap(), "{longest} s");
+    }
 }

@@ -3,13 +3,11 @@
 use std::io::Write;
 use std::time::SystemTime;
 
+use clap::ValueEnum;
 use env_logger::{Builder, Env};
 use log::LevelFilter;
 use log::kv::{self, Key, Value, VisitSource};
 use serde_json::Map;
-
-use crate::config::LogFormat;
-use crate::kazoo::time;
 
 /// What is logged unless `RUST_LOG` says otherwise.
 const DEFAULT_FILTER: &str = "info,actix_server=warn";
@@ -17,6 +15,16 @@ const DEFAULT_FILTER: &str = "info,actix_server=warn";
 /// Whose records are never logged. lapin's hold what it sends to the broker, the password too, and its thread's spans
 /// say nothing; what becomes of its connections is logged by who uses them.
 const SILENT: [&str; 3] = ["lapin", "lapin::io_loop", "tracing::span"];
+
+/// The forms of the log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
 
 /// Sets up the log of the process.
 pub fn start(format: LogFormat) {
@@ -27,7 +35,7 @@ pub fn start(format: LogFormat) {
     if format == LogFormat::Json {
         builder.format(|out, record| {
             let mut line = Map::new();
-            line.insert("ts".to_owned(), time::rfc3339_millis(SystemTime::now()).into());
+            line.insert("ts".to_owned(), rfc3339_millis(SystemTime::now()).into());
             line.insert("level".to_owned(), record.level().as_str().to_lowercase().into());
             line.insert("target".to_owned(), record.target().into());
             line.insert("message".to_owned(), record.args().to_string().into());
@@ -37,6 +45,11 @@ pub fn start(format: LogFormat) {
         });
     }
     builder.init();
+}
+
+/// `2026-11-23T09:09:54.123Z`
+fn rfc3339_millis(time: SystemTime) -> String {
+    jiff::Timestamp::try_from(time).unwrap_or_default().strftime("%FT%T%.3fZ").to_string()
 }
 
 /// The fields of a record, put beside its message.

@@ -1,13 +1,11 @@
 //! What the service counts of itself, for Prometheus. Each application has counters of its own; labels are few and
 //! known: routes are templates, and no account, id or token is one.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus::{
     Encoder, Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
 };
-
-use crate::kazoo::time;
 
 /// How long is told apart, in seconds.
 const LATENCIES: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0];
@@ -69,7 +67,7 @@ impl Metrics {
             )?,
         };
         let started_at = Gauge::new("process_start_time_seconds", "When the process started, in seconds since 1970")?;
-        started_at.set(time::unix_seconds(started) as f64);
+        started_at.set(started.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as f64);
         let build = IntGaugeVec::new(Opts::new("crossbar_build_info", "The version that runs"), &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         for collector in [

@@ -8,6 +8,8 @@ use actix_web::http::header::{
 };
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
+use std::sync::Arc;
+
 use md5::{Digest, Md5};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -59,7 +61,7 @@ pub enum Data {
     /// One thing.
     One(Box<RawValue>),
     /// The rows of a list.
-    List(Vec<Box<RawValue>>),
+    List(Vec<Arc<RawValue>>),
 }
 
 impl Default for Data {

@@ -1,6 +1,8 @@
 //! CSV as Kazoo writes it: objects flattened, a column for each path (its keys joined with `_`), every cell in quotes
 //! and a missing value without.
 
+use std::sync::Arc;
+
 use indexmap::IndexSet;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -24,7 +26,7 @@ pub fn of_document(document: &RawValue) -> String {
 }
 
 /// The table of a list; nothing at all of an empty one.
-pub fn of_rows(rows: &[Box<RawValue>]) -> String {
+pub fn of_rows(rows: &[Arc<RawValue>]) -> String {
     table(&rows.iter().map(|row| json::tree(row).unwrap_or_default()).collect::<Vec<_>>())
 }
 
@@ -115,7 +117,7 @@ mod tests {
 
     #[test]
     fn cells_are_quoted_and_missing_ones_are_not() {
-        let row = |text: &str| Document::parse(text).unwrap().to_raw();
+        let row = |text: &str| Arc::from(Document::parse(text).unwrap().to_raw());
         let rows = vec![row(r#"{"id":"1","o":{"a":"x\"y","b":[]},"l":["p","q"]}"#), row(r#"{"id":"2","n":1.5}"#)];
         assert_eq!(
             of_rows(&rows),

@@ -10,7 +10,9 @@ use crate::kazoo::group::{self, Author};
 use crate::kazoo::page::{self, PageSize};
 use crate::kazoo::schema::{GROUPS, validation_error};
 use crate::kazoo::views;
-use crate::store::{self, Query, Row, Select};
+use crate::store::{self, Query, Row};
+
+use std::sync::Arc;
 
 use serde_json::json as value;
 use serde_json::value::RawValue;
@@ -20,7 +22,7 @@ use super::answer::{Answer, Data, Paging, Shown};
 use super::body::ContentType;
 use super::error::Error;
 
-/// How many rows are asked for at a time where it is not known how many are needed.
+/// How many rows are read at a time at the most.
 const BATCH: usize = 1_000;
 
 /// How many documents are read at a time for a filter to look at.
@@ -45,18 +47,20 @@ pub async fn list(allowed: &Allowed<'_>) -> Result<Answer, Error> {
         Some(Term::True) | None => None,
     };
 
-    let (view, select) = match &allowed.path.user {
-        None => (views::GROUPS, Select::From(from)),
-        Some(user) => (views::GROUPS_BY_USER, Select::Key(user.clone(), from)),
+    let (view, query) = match (&allowed.path.user, from) {
+        (None, None) => (views::GROUPS, Query::all()),
+        (None, Some(group)) => (views::GROUPS, Query::from_key(group)),
+        (Some(user), None) => (views::GROUPS_BY_USER, Query::of_key(user)),
+        (Some(user), Some(group)) => (views::GROUPS_BY_USER, Query::of_key_from(user, group)),
     };
-    let limit = match filter.is_empty() {
+    let query = match filter.is_empty() {
         // a page, and the row after it
-        true => size.get().saturating_add(1).min(BATCH),
-        false => FILTERED_BATCH,
+        true if is_paged => query.batch(size.get().saturating_add(1).min(BATCH)),
+        true => query,
+        false => query.batch(FILTERED_BATCH).with_documents(),
     };
-    let query = Query { select, limit, documents: !filter.is_empty() };
     let database = allowed.account.id.database();
-    let rows = store::rows(allowed.api.store.as_ref(), &database, &view, query);
+    let rows = allowed.api.store.rows(&database, &view, query);
     // both views' rows are found again by their group's id: it is the key of one, and orders the other under its key
     let key = |row: &Row| Term::Binary(row.id.clone());
     let page = page::walk(rows, size, start, key, |row| passes(row, &filter)).await?;
@@ -191,20 +195,20 @@ fn named_id(data: &Document) -> Option<Result<DocId, Error>> {
 }
 
 /// The live group of this id, and its revision.
-async fn load(allowed: &Allowed<'_>, id: &str) -> Result<(Document, Revision), Error> {
+async fn load(allowed: &Allowed<'_>, id: &str) -> Result<(Arc<Document>, Revision), Error> {
     live(id, find(allowed, id).await?)
 }
 
 /// What has this id and is not deleted, whatever it is.
-async fn find(allowed: &Allowed<'_>, id: &str) -> Result<Option<Document>, Error> {
+async fn find(allowed: &Allowed<'_>, id: &str) -> Result<Option<Arc<Document>>, Error> {
     let Ok(doc_id) = id.parse() else { return Ok(None) };
     let found = allowed.api.store.get(&allowed.account.id.database(), &doc_id).await?;
     Ok(found.filter(|found| !found.is_true("pvt_deleted")))
 }
 
 /// What was found, as a group with its revision.
-fn live(id: &str, found: Option<Document>) -> Result<(Document, Revision), Error> {
-    let found = found.filter(group::is_live).ok_or_else(|| Error::BadIdentifier(id.to_owned()))?;
+fn live(id: &str, found: Option<Arc<Document>>) -> Result<(Arc<Document>, Revision), Error> {
+    let found = found.filter(|found| group::is_live(found)).ok_or_else(|| Error::BadIdentifier(id.to_owned()))?;
     let revision = found.revision().ok_or_else(|| store::Error::Corrupt(format!("{id} has no revision")))?;
     Ok((found, revision))
 }
@@ -252,8 +256,8 @@ mod tests {
         let row = |document: Option<&str>| Row {
             id: "g".to_owned(),
             key: "g".to_owned(),
-            value: json::raw(&1),
-            document: document.map(|text| Document::parse(text).unwrap()),
+            value: Arc::from(json::raw(&1)),
+            document: document.map(|text| Arc::new(Document::parse(text).unwrap())),
         };
         let filter = Filter::of_query([("filter_not_name", Some("x"))]);
         assert!(passes(&row(Some("{}")), &filter));

@@ -8,11 +8,11 @@ use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use actix_web::HttpRequest;
+use clap::ValueEnum;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, NotUntil, Quota, RateLimiter};
 use moka::sync::Cache;
 
-use crate::config::RateLimit;
 use crate::kazoo::account::AccountId;
 
 use super::error::Error;
@@ -27,6 +27,17 @@ const FAILURE_PAUSE: Duration = Duration::from_millis(3_500);
 
 /// When there are more buckets, those that are full again are dropped.
 const MANY_BUCKETS: usize = 10_000;
+
+/// What is limited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RateLimit {
+    /// Nothing.
+    Off,
+    /// Sign-ins.
+    SignIn,
+    /// Every request, as Kazoo does.
+    Kazoo,
+}
 
 /// Who pays: a client address, and the account that it asks about.
 type Payer = (Option<IpAddr>, Option<AccountId>);

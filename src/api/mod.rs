@@ -36,7 +36,7 @@ use incoming::Incoming;
 use path::{NamedAccount, Path, Resource};
 
 pub use error::Error;
-pub use limit::Limiter;
+pub use limit::{Limiter, RateLimit};
 pub use schemas::Schemas;
 
 /// What every request shares.

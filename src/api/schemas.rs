@@ -29,7 +29,7 @@ pub struct Schemas {
 
 #[derive(Clone)]
 struct Read {
-    documents: Vec<Document>,
+    documents: Vec<Arc<Document>>,
     schema: Arc<Schema>,
 }
 
@@ -66,9 +66,13 @@ impl Schemas {
                 others.insert(name, other);
             }
         }
-        let documents: Vec<Document> = [&document].into_iter().chain(others.values()).cloned().collect();
+        let documents: Vec<Arc<Document>> = [&document].into_iter().chain(others.values()).cloned().collect();
         if let Some(latest) = self.latest.get(name).await
-            && latest.documents.iter().map(Document::to_json).eq(documents.iter().map(Document::to_json))
+            && latest
+                .documents
+                .iter()
+                .map(|document| document.to_json())
+                .eq(documents.iter().map(|document| document.to_json()))
         {
             return Ok(latest.schema);
         }
@@ -80,7 +84,7 @@ impl Schemas {
         Ok(schema)
     }
 
-    async fn document(&self, name: &str) -> store::Result<Option<Document>> {
+    async fn document(&self, name: &str) -> store::Result<Option<Arc<Document>>> {
         let Ok(id) = name.parse::<DocId>() else { return Ok(None) };
         let document = self.store.get(&DbName::fixed(SYSTEM_SCHEMAS), &id).await?;
         Ok(document.filter(|document| !document.is_true("pvt_deleted")))
@@ -89,7 +93,7 @@ impl Schemas {
 
 /// `GET /v2/schemas`
 pub fn list() -> Answer {
-    Answer { data: Data::List(Schema::names().map(json::raw).collect()), ..Answer::default() }
+    Answer { data: Data::List(Schema::names().map(json::raw).map(Arc::from).collect()), ..Answer::default() }
 }
 
 /// `GET /v2/schemas/{name}`

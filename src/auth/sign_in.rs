@@ -9,7 +9,7 @@ use crate::kazoo::login_attempt::{Attempt, Client};
 use crate::kazoo::sign_in::{Method, Outcome, Settings};
 use crate::kazoo::token::Claims;
 use crate::kazoo::views;
-use crate::store::{self, Query, Select};
+use crate::store;
 
 use super::decision::Auth;
 use super::error::Error;
@@ -165,8 +165,7 @@ impl Auth {
         let by_realm = credentials.realm.as_ref().map(|realm| (views::ACCOUNTS_BY_REALM, realm.to_lowercase()));
         let by_name = credentials.name.as_ref().map(|name| (views::ACCOUNTS_BY_NAME, alphanumeric(name)));
         for (view, key) in by_realm.into_iter().chain(by_name) {
-            let query = Query { select: Select::Key(key, None), limit: secrets::ROWS, documents: false };
-            let rows = self.store.query(&DbName::fixed(ACCOUNTS), &view, &query).await?;
+            let rows = secrets::first_rows(self.store.as_ref(), &DbName::fixed(ACCOUNTS), &view, &key).await?;
             let accounts: Vec<AccountId> = rows.iter().filter_map(secrets::account_of).collect();
             if !accounts.is_empty() {
                 return Ok(accounts);
@@ -205,7 +204,7 @@ impl Auth {
         let database = account.database();
         for _ in 0..SECRET_ATTEMPTS {
             let document = self.store.get(&database, &id).await?;
-            let mut document = document.ok_or(Error::InvalidCredentials)?;
+            let mut document = document.map(Arc::unwrap_or_clone).ok_or(Error::InvalidCredentials)?;
             if let Some(secret) = document.text("pvt_signature_secret") {
                 return Ok(secret);
             }

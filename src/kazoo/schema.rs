@@ -82,7 +82,7 @@ impl Schema {
     }
 
     /// A schema by its document, and the documents of those that it refers to, by their names.
-    pub fn new(name: &str, document: &Document, others: &BTreeMap<String, Document>) -> Self {
+    pub fn new(name: &str, document: &Document, others: &BTreeMap<String, Arc<Document>>) -> Self {
         static NUMBERS: AtomicU64 = AtomicU64::new(0);
         let mut public = group::public(document);
         public.set_text("id", name);
@@ -427,7 +427,7 @@ mod tests {
         );
         assert_eq!(Schema::references(&schema).into_iter().collect::<Vec<_>>(), ["other"]);
         let other = document(r#"{"_id":"other","type":"object","required":["x"]}"#);
-        let schema = Schema::new(GROUPS, &schema, &BTreeMap::from([("other".to_owned(), other)]));
+        let schema = Schema::new(GROUPS, &schema, &BTreeMap::from([("other".to_owned(), Arc::new(other))]));
         assert_eq!(schema.problem(), None);
         assert_eq!(schema.document().1.to_string(), "3-a");
         assert!(!schema.document().0.contains("pvt_type"));

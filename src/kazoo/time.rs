@@ -27,11 +27,6 @@ pub fn year_and_month(gregorian_seconds: i64) -> String {
     jiff::Timestamp::from_second(unix).unwrap_or_default().strftime("%Y%m").to_string()
 }
 
-/// `2026-11-23T09:09:54.123Z`, as logs have it.
-pub fn rfc3339_millis(time: SystemTime) -> String {
-    jiff::Timestamp::try_from(time).unwrap_or_default().strftime("%FT%T%.3fZ").to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,12 +16,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::stream::BoxStream;
 
 use crate::background::Background;
 use crate::document::{DbName, DocId, Document, Revision};
 use crate::kazoo::notice::Notice;
 use crate::metrics::Metrics;
-use crate::store::{Query, Result, Row, Server, SharedStore, Store, View};
+use crate::store::{Query, Result, Row, SharedStore, Store, View};
 use crate::world::World;
 
 pub use broker::{Broker, NotABroker};
@@ -88,52 +89,15 @@ impl Store for Notifying {
         Ok(revision)
     }
 
-    async fn get(&self, database: &DbName, id: &DocId) -> Result<Option<Document>> {
+    async fn get(&self, database: &DbName, id: &DocId) -> Result<Option<Arc<Document>>> {
         self.store.get(database, id).await
     }
 
-    async fn query(&self, database: &DbName, view: &View, query: &Query) -> Result<Vec<Row>> {
-        self.store.query(database, view, query).await
+    fn rows<'a>(&'a self, database: &'a DbName, view: &'a View, query: Query) -> BoxStream<'a, Result<Row>> {
+        self.store.rows(database, view, query)
     }
 
     async fn attachment(&self, database: &DbName, id: &DocId, name: &str) -> Result<Option<Bytes>> {
         self.store.attachment(database, id, name).await
-    }
-
-    async fn create(&self, database: &DbName) -> Result<()> {
-        self.store.create(database).await
-    }
-
-    async fn prepare(&self, database: &DbName) -> Result<()> {
-        self.store.prepare(database).await
-    }
-
-    /// Replicates, of which Kazoo's nodes tell nothing either.
-    async fn load(&self, database: &DbName, documents: Vec<Document>) -> Result<()> {
-        self.store.load(database, documents).await
-    }
-
-    async fn dump(&self, database: &DbName, after: Option<&str>, limit: usize) -> Result<Option<Vec<Document>>> {
-        self.store.dump(database, after, limit).await
-    }
-
-    async fn documents(&self, database: &DbName, after: Option<&str>, limit: usize) -> Result<Option<Vec<Document>>> {
-        self.store.documents(database, after, limit).await
-    }
-
-    async fn design_documents(&self, database: &DbName) -> Result<Option<Vec<Document>>> {
-        self.store.design_documents(database).await
-    }
-
-    async fn put_design(&self, database: &DbName, document: &Document) -> Result<Revision> {
-        self.store.put_design(database, document).await
-    }
-
-    async fn databases(&self) -> Result<Vec<DbName>> {
-        self.store.databases().await
-    }
-
-    async fn server(&self) -> Result<Server> {
-        self.store.server().await
     }
 }

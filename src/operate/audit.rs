@@ -9,11 +9,11 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use indicatif::ProgressBar;
 use serde::Serialize;
 
+use crate::databases::{Error, documents};
 use crate::document::{DbName, DocId, Document, Revision};
-use crate::dump::{Error, documents};
 use crate::kazoo::account::AccountId;
 use crate::kazoo::{group, views};
-use crate::store::{self, Attachments, Store, View};
+use crate::store::{self, Attachments, Server, Store, View};
 use crate::world::World;
 
 use super::{PARALLEL, account_of, counted, databases, write_lines};
@@ -132,7 +132,7 @@ pub enum Outcome {
 /// Looks at an account's database or, without one, at all accounts' and at `accounts`. Nothing is written.
 ///
 /// Errors: the store fails, or has no `accounts`. What is wrong with one database is in the report.
-pub async fn audit(store: &dyn Store, only: Option<AccountId>, progress: &ProgressBar) -> Result<Report, Error> {
+pub async fn audit(store: &dyn Server, only: Option<AccountId>, progress: &ProgressBar) -> Result<Report, Error> {
     let databases = databases(store, only).await?;
     progress.set_length(databases.len() as u64);
     let looked_at = databases.len();
@@ -150,7 +150,7 @@ pub async fn audit(store: &dyn Store, only: Option<AccountId>, progress: &Progre
     Ok(Report { databases: looked_at, faults })
 }
 
-async fn audit_database(store: &dyn Store, database: &DbName) -> Result<Vec<Fault>, Error> {
+async fn audit_database(store: &dyn Server, database: &DbName) -> Result<Vec<Fault>, Error> {
     let account = AccountId::of_database(database);
     let (mut kinds, mut live, mut endpoints) = (Vec::new(), HashSet::new(), Vec::new());
     let all = documents(store, database, Attachments::Named);
@@ -273,7 +273,7 @@ async fn fix_group(
     world: World,
 ) -> Result<Option<(Vec<String>, Revision)>, store::Error> {
     let Ok(id) = group.parse::<DocId>() else { return Ok(None) };
-    let Some(group) = store.get(database, &id).await?.filter(is_group) else { return Ok(None) };
+    let Some(group) = store.get(database, &id).await?.filter(|group| is_group(group)) else { return Ok(None) };
     let mut removed = Vec::new();
     for (endpoint, _) in named_endpoints(&group).filter(|(endpoint, _)| endpoints.contains(&&**endpoint)) {
         if lost_target(store, database, &endpoint).await?.is_some() {

@@ -11,13 +11,13 @@ use indicatif::ProgressBar;
 use serde::Serialize;
 
 use crate::auth::{Auth, Credentials, System};
+use crate::databases::{self, documents};
 use crate::document::{DbName, DocId, Document};
-use crate::dump::documents;
 use crate::kazoo::account::AccountId;
 use crate::kazoo::schema::{SYSTEM_SCHEMAS, Schema};
 use crate::kazoo::token::{Claims, SigningKey};
 use crate::metrics::Metrics;
-use crate::store::{Attachments, Server, SharedStore, Store};
+use crate::store::{Attachments, Server, ServerInfo, SharedStore};
 use crate::world::World;
 
 use super::{counted, views};
@@ -105,15 +105,15 @@ impl Report {
 }
 
 /// Looks at all that the service needs: of all accounts, or of one. Nothing is written.
-pub async fn examine(store: &SharedStore, only: Option<AccountId>, world: World) -> Report {
+pub async fn examine(store: &Arc<dyn Server>, only: Option<AccountId>, world: World) -> Report {
     let before = (world.now)();
-    let server = match store.server().await {
+    let server = match store.info().await {
         Ok(server) => server,
         Err(error) => return Report::unreachable(&error.to_string()),
     };
     let after = (world.now)();
     let accounts = super::accounts(store.as_ref()).await;
-    let auth = Auth::new(Arc::clone(store), Metrics::new(before), REMEMBERED, world);
+    let auth = Auth::new(Arc::clone(store) as SharedStore, Metrics::new(before), REMEMBERED, world);
     let system = auth.system().await;
     let mut checks = vec![
         Check { name: "reachable", outcome: reachable(&server) },
@@ -151,17 +151,17 @@ pub async fn examine(store: &SharedStore, only: Option<AccountId>, world: World)
     Report { checks }
 }
 
-fn reachable(server: &Server) -> Outcome {
+fn reachable(server: &ServerInfo) -> Outcome {
     match server {
-        Server::Couch { failing, .. } if !failing.is_empty() => {
+        ServerInfo::Couch { failing, .. } if !failing.is_empty() => {
             failed(format!("it answers, but not by {}", failing.join("; ")), SEE_STORE)
         }
         _ => ok("it answers"),
     }
 }
 
-fn version(server: &Server) -> Outcome {
-    let Server::Couch { version, .. } = server else {
+fn version(server: &ServerInfo) -> Outcome {
+    let ServerInfo::Couch { version, .. } = server else {
         return ok(format!("the embedded store of {} {}", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")));
     };
     let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
@@ -171,8 +171,8 @@ fn version(server: &Server) -> Outcome {
     }
 }
 
-fn cluster(server: &Server) -> Outcome {
-    let Server::Couch { nodes, .. } = server else { return skipped("the store is embedded") };
+fn cluster(server: &ServerInfo) -> Outcome {
+    let ServerInfo::Couch { nodes, .. } = server else { return skipped("the store is embedded") };
     let Some(nodes) = nodes else { return skipped("the server does not tell its nodes to this user") };
     let away: Vec<&str> =
         nodes.cluster.iter().filter(|node| !nodes.connected.contains(node)).map(String::as_str).collect();
@@ -183,8 +183,8 @@ fn cluster(server: &Server) -> Outcome {
     failed(problem, "start them, or take them out of the cluster")
 }
 
-fn clock(server: &Server, before: SystemTime, after: SystemTime) -> Outcome {
-    let Server::Couch { time, .. } = server else { return skipped("the store is embedded") };
+fn clock(server: &ServerInfo, before: SystemTime, after: SystemTime) -> Outcome {
+    let ServerInfo::Couch { time, .. } = server else { return skipped("the store is embedded") };
     let Some(time) = time else { return skipped("the server does not tell the time") };
     // the server answered between the two, in a second of its own that had begun
     let behind = before.duration_since(*time).unwrap_or_default();
@@ -236,7 +236,7 @@ fn secret(system: &Result<&System, String>) -> (Outcome, bool) {
 }
 
 /// Whether the databases have their design documents, and whether they have their accounts' own.
-async fn databases(store: &dyn Store, only: Option<AccountId>) -> (Outcome, Outcome) {
+async fn databases(store: &dyn Server, only: Option<AccountId>) -> (Outcome, Outcome) {
     let report = match views::look(store, only, &ProgressBar::hidden()).await {
         Ok(report) => report,
         Err(error) => return (failed(error, "see `accounts` above"), skipped("the databases can't be looked at")),
@@ -261,7 +261,7 @@ async fn databases(store: &dyn Store, only: Option<AccountId>) -> (Outcome, Outc
 }
 
 /// Whether what an operator has in the place of our schemas can be used.
-async fn schemas(store: &dyn Store) -> Outcome {
+async fn schemas(store: &dyn Server) -> Outcome {
     let mut theirs = Vec::new();
     for name in Schema::names() {
         match store.get(&DbName::fixed(SYSTEM_SCHEMAS), &DocId::fixed(name)).await {
@@ -284,7 +284,7 @@ async fn schemas(store: &dyn Store) -> Outcome {
 
 /// Makes a token as a sign-in makes it, and has it checked as a request's is.
 async fn token(
-    store: &dyn Store,
+    store: &dyn Server,
     auth: &Auth,
     system: &System,
     (only, accounts): (Option<AccountId>, &[AccountId]),
@@ -322,10 +322,7 @@ async fn token(
 }
 
 /// Who of an account has a secret that signs tokens: the account itself, or a user.
-async fn owner_of(
-    store: &dyn Store,
-    account: AccountId,
-) -> Result<Option<(Option<DocId>, String)>, crate::dump::Error> {
+async fn owner_of(store: &dyn Server, account: AccountId) -> Result<Option<(Option<DocId>, String)>, databases::Error> {
     let database = account.database();
     let secret =
         |document: &Document| document.text("pvt_signature_secret").filter(|_| !document.is_true("pvt_deleted"));

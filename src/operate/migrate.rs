@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
+use std::sync::Arc;
 
 use aws_lc_rs::digest::{Context, SHA256};
 use futures::stream::{self, StreamExt, TryStreamExt};
@@ -15,10 +16,10 @@ use futures::{Stream, pin_mut};
 use indicatif::ProgressBar;
 use serde::Serialize;
 
+use crate::databases::{Error, documents, prepare};
 use crate::document::{DbName, DocId, Document, hex};
-use crate::dump::{Error, documents};
 use crate::kazoo::account::{ACCOUNTS, AccountId};
-use crate::store::{self, Attachments, Server, Store};
+use crate::store::{self, Attachments, Server};
 
 use super::{accounts, counted, views, write_lines};
 
@@ -85,8 +86,8 @@ impl Part {
 ///
 /// Errors: a store fails, or there is nothing in `from`. What is wrong with one database is in the report.
 pub async fn migrate(
-    from: &dyn Store,
-    to: &dyn Store,
+    from: &dyn Server,
+    to: &dyn Server,
     only: Option<AccountId>,
     progress: &ProgressBar,
 ) -> Result<Report, Error> {
@@ -100,10 +101,9 @@ pub async fn migrate(
     if parts.is_empty() {
         return Err(store::Error::Refused("there is no database to carry".to_owned()).into());
     }
-    let is_native = to.server().await? == Server::Embedded;
     progress.set_length(parts.len() as u64);
     let carried = stream::iter(parts).map(|part| async move {
-        let carried = carry(from, to, is_native, &part).await.unwrap_or_else(|error| Carried {
+        let carried = carry(from, to, &part).await.unwrap_or_else(|error| Carried {
             database: part.database().clone(),
             written: 0,
             from: None,
@@ -120,9 +120,9 @@ pub async fn migrate(
 }
 
 /// The databases of a store: those that it names and those of its accounts.
-async fn databases(store: &dyn Store) -> Result<BTreeSet<DbName>, Error> {
+async fn databases(store: &dyn Server) -> Result<BTreeSet<DbName>, Error> {
     let accounts = match accounts(store).await {
-        Err(Error::NoDatabase(_)) => Vec::new(),
+        Err(Error::NotThere(_)) => Vec::new(),
         accounts => accounts?,
     };
     // PouchDB's server names databases without their slashes
@@ -132,30 +132,33 @@ async fn databases(store: &dyn Store) -> Result<BTreeSet<DbName>, Error> {
     let mut databases: BTreeSet<DbName> = named.collect();
     for account in accounts.iter().map(AccountId::database) {
         // the account may be there without its database
-        if !databases.contains(&account) && store.documents(&account, None, 1).await?.is_some() {
+        if !databases.contains(&account) && is_there(store, &account).await? {
             databases.insert(account);
         }
     }
     Ok(databases)
 }
 
-async fn carry(from: &dyn Store, to: &dyn Store, is_native: bool, part: &Part) -> Result<Carried, Error> {
+async fn carry(from: &dyn Server, to: &dyn Server, part: &Part) -> Result<Carried, Error> {
     let database = part.database();
     // a database that is not there is not made in the other store
-    if from.documents(database, None, 1).await?.is_none() {
-        return Err(Error::NoDatabase(database.clone()));
+    if !is_there(from, database).await? {
+        return Err(Error::NotThere(database.clone()));
     }
     to.create(database).await?;
     let written = write_missing(from, to, part).await?;
-    if !is_native {
-        views::install_in(to, database).await?;
-    }
+    // last, since design documents may have come along
+    prepare(to, database).await?;
     let (from, to) = (content(from, part).await?, content(to, part).await?);
     Ok(Carried { database: database.clone(), written, from: Some(from), to: Some(to), error: None })
 }
 
+async fn is_there(store: &dyn Server, database: &DbName) -> Result<bool, Error> {
+    Ok(store.dump(database, None, 1, Attachments::Named).await?.is_some())
+}
+
 /// Writes the documents that the other store has not, or not in this revision.
-async fn write_missing(from: &dyn Store, to: &dyn Store, part: &Part) -> Result<u64, Error> {
+async fn write_missing(from: &dyn Server, to: &dyn Server, part: &Part) -> Result<u64, Error> {
     let there = revisions(to, part).await?;
     let missing = read(from, part).try_filter(|document| {
         let is_there = document.id().and_then(|id| there.get(&id)).is_some_and(|there| *there == revision(document));
@@ -175,7 +178,7 @@ fn revision(document: &Document) -> Option<String> {
     document.text("_rev")
 }
 
-async fn revisions(store: &dyn Store, part: &Part) -> Result<HashMap<String, Option<String>>, Error> {
+async fn revisions(store: &dyn Server, part: &Part) -> Result<HashMap<String, Option<String>>, Error> {
     if let Part::One(database, id) = part {
         let there = store.get(database, id).await?;
         return Ok(there.iter().map(|document| (id.to_string(), revision(document))).collect());
@@ -185,19 +188,19 @@ async fn revisions(store: &dyn Store, part: &Part) -> Result<HashMap<String, Opt
 }
 
 /// The documents of a part, with their attachments.
-fn read<'a>(store: &'a dyn Store, part: &'a Part) -> impl Stream<Item = Result<Document, Error>> + 'a {
+fn read<'a>(store: &'a dyn Server, part: &'a Part) -> impl Stream<Item = Result<Document, Error>> + 'a {
     match part {
         Part::Whole(database) => documents(store, database, Attachments::Inline)
             .try_filter(|document| std::future::ready(!views::is_ours(document)))
             .left_stream(),
         Part::One(database, id) => stream::once(store.get(database, id))
-            .try_filter_map(async |found| Ok(found))
+            .try_filter_map(async |found| Ok(found.map(Arc::unwrap_or_clone)))
             .map_err(Error::from)
             .right_stream(),
     }
 }
 
-async fn content(store: &dyn Store, part: &Part) -> Result<Content, Error> {
+async fn content(store: &dyn Server, part: &Part) -> Result<Content, Error> {
     let (mut documents, mut context) = (0, Context::new(&SHA256));
     let all = read(store, part);
     pin_mut!(all);

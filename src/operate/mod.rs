@@ -1,6 +1,6 @@
 //! What operators do beside a running service and Kazoo's own nodes: [`views`], [`doctor`], [`audit`], [`migrate`].
 //!
-//! Each command is a function over a [`Store`] that gives a report: a value that is shown to people (`Display`) and to
+//! Each command is a function over a [`Server`] that gives a report: a value that is shown to people (`Display`) and to
 //! scripts (JSON). Whatever is wrong with one database is told in its place and stops no other. A command that is
 //! stopped midway can be started again.
 
@@ -15,10 +15,10 @@ use std::fmt;
 use futures::{TryStreamExt, pin_mut};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::databases::{Error, documents};
 use crate::document::{DbName, Document};
-use crate::dump::{Error, documents};
 use crate::kazoo::account::{ACCOUNTS, Account, AccountId};
-use crate::store::{Attachments, Store};
+use crate::store::{Attachments, Server};
 
 /// How many databases are worked on at a time.
 const PARALLEL: usize = 16;
@@ -38,7 +38,7 @@ pub fn progress_bar() -> ProgressBar {
 /// The accounts that `accounts` holds and that are not deleted.
 ///
 /// Errors: there is no such database, or the store fails.
-pub async fn accounts(store: &dyn Store) -> Result<Vec<AccountId>, Error> {
+pub async fn accounts(store: &dyn Server) -> Result<Vec<AccountId>, Error> {
     let database = DbName::fixed(ACCOUNTS);
     let documents = documents(store, &database, Attachments::Named);
     pin_mut!(documents);
@@ -56,7 +56,7 @@ fn account_of(document: &Document) -> Option<AccountId> {
 }
 
 /// The databases that a command looks at: that of one account, or `accounts` and those of all accounts.
-async fn databases(store: &dyn Store, only: Option<AccountId>) -> Result<Vec<DbName>, Error> {
+async fn databases(store: &dyn Server, only: Option<AccountId>) -> Result<Vec<DbName>, Error> {
     match only {
         Some(account) => Ok(vec![account.database()]),
         None => {

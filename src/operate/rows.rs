@@ -11,13 +11,10 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::databases::{Error, documents};
 use crate::document::{DbName, json};
-use crate::dump::{Error, documents};
 use crate::kazoo::views::ALL;
-use crate::store::{self, Attachments, Query, Select, Store, View, rows};
-
-/// How many rows are read at a time.
-const BATCH: usize = 1_000;
+use crate::store::{self, Attachments, Query, Server, View};
 
 /// How many sums of rows are kept for a view, by their documents' ids.
 const BUCKETS: usize = 1_024;
@@ -52,7 +49,7 @@ pub struct ViewRows {
 }
 
 /// Holds the rows of a database's views against those of their twins.
-pub(super) async fn compare(store: &dyn Store, database: &DbName) -> Result<Vec<ViewRows>, Error> {
+pub(super) async fn compare(store: &dyn Server, database: &DbName) -> Result<Vec<ViewRows>, Error> {
     let views: Vec<&View> = ALL.iter().filter(|view| (view.holds)(database)).collect();
     let mut ledgers: Vec<Ledger> = views.iter().map(|_| Ledger::new(&[])).collect();
     add_native(store, database, &views, &mut ledgers).await?;
@@ -74,7 +71,7 @@ pub(super) async fn compare(store: &dyn Store, database: &DbName) -> Result<Vec<
 }
 
 /// Compares a view's rows once more: Kazoo may have written between the documents' reading and the rows'.
-async fn examine(store: &dyn Store, database: &DbName, view: &View, suspects: &[usize]) -> Result<Rows, Error> {
+async fn examine(store: &dyn Server, database: &DbName, view: &View, suspects: &[usize]) -> Result<Rows, Error> {
     let mut ledgers = [Ledger::new(suspects)];
     add_native(store, database, &[view], &mut ledgers).await?;
     let [mut ledger] = ledgers;
@@ -83,7 +80,7 @@ async fn examine(store: &dyn Store, database: &DbName, view: &View, suspects: &[
 }
 
 async fn add_native(
-    store: &dyn Store,
+    store: &dyn Server,
     database: &DbName,
     views: &[&View],
     ledgers: &mut [Ledger],
@@ -100,14 +97,12 @@ async fn add_native(
 }
 
 async fn subtract_rows(
-    store: &dyn Store,
+    store: &dyn Server,
     database: &DbName,
     view: &View,
     ledger: &mut Ledger,
 ) -> Result<(), store::Error> {
-    let query = Query { select: Select::From(None), limit: BATCH, documents: false };
-    let rows = rows(store, database, view, query);
-    pin_mut!(rows);
+    let mut rows = store.rows(database, view, Query::all());
     while let Some(row) = rows.try_next().await? {
         ledger.count(&row.id, row_digest(&row.key, &row.value), u128::wrapping_sub);
     }

@@ -8,11 +8,11 @@ use futures::stream::{self, StreamExt};
 use indicatif::ProgressBar;
 use serde::Serialize;
 
+use crate::databases::{Error, content, design_document, design_name};
 use crate::document::{DbName, Document};
-use crate::dump::Error;
 use crate::kazoo::account::{Account, AccountId};
 use crate::kazoo::views::{ALL, DESIGN_DOCUMENTS};
-use crate::store::{self, DESIGN, DesignDocument, Server, Store};
+use crate::store::{self, DesignDocument, Server};
 
 use super::rows::compare;
 use super::{PARALLEL, counted, databases, write_lines, write_table};
@@ -118,12 +118,12 @@ enum Work<'w> {
 /// compares the rows of their views. Nothing is written.
 ///
 /// Errors: the store fails, or has no `accounts`. What is wrong with one database is in the report.
-pub async fn check(store: &dyn Store, only: Option<AccountId>, progress: &ProgressBar) -> Result<Report, Error> {
+pub async fn check(store: &dyn Server, only: Option<AccountId>, progress: &ProgressBar) -> Result<Report, Error> {
     run(store, only, Work::Compare, progress).await
 }
 
 /// Looks at the design documents alone, as [`check`] does.
-pub async fn look(store: &dyn Store, only: Option<AccountId>, progress: &ProgressBar) -> Result<Report, Error> {
+pub async fn look(store: &dyn Server, only: Option<AccountId>, progress: &ProgressBar) -> Result<Report, Error> {
     run(store, only, Work::Look, progress).await
 }
 
@@ -132,7 +132,7 @@ pub async fn look(store: &dyn Store, only: Option<AccountId>, progress: &Progres
 ///
 /// Errors: as of [`check`].
 pub async fn install(
-    store: &dyn Store,
+    store: &dyn Server,
     only: Option<AccountId>,
     replace: &[String],
     progress: &ProgressBar,
@@ -140,22 +140,16 @@ pub async fn install(
     run(store, only, Work::Install { replace }, progress).await
 }
 
-/// Adds the design documents that a database of a CouchDB lacks.
-pub(super) async fn install_in(store: &dyn Store, database: &DbName) -> Result<(), Error> {
-    look_at(store, database, false, Work::Install { replace: &[] }).await.map(drop)
-}
-
 async fn run(
-    store: &dyn Store,
+    store: &dyn Server,
     only: Option<AccountId>,
     work: Work<'_>,
     progress: &ProgressBar,
 ) -> Result<Report, Error> {
-    let is_native = store.server().await? == Server::Embedded;
     let databases = databases(store, only).await?;
     progress.set_length(databases.len() as u64);
     let found = stream::iter(databases).map(|database| async move {
-        let found = look_at(store, &database, is_native, work).await.unwrap_or_else(|error| Found {
+        let found = look_at(store, &database, work).await.unwrap_or_else(|error| Found {
             database: database.to_string(),
             designs: Vec::new(),
             other_designs: Vec::new(),
@@ -172,18 +166,18 @@ async fn run(
     Ok(Report { databases })
 }
 
-async fn look_at(store: &dyn Store, database: &DbName, is_native: bool, work: Work<'_>) -> Result<Found, Error> {
-    let there = store.design_documents(database).await?.ok_or_else(|| Error::NoDatabase(database.clone()))?;
+async fn look_at(store: &dyn Server, database: &DbName, work: Work<'_>) -> Result<Found, Error> {
+    let there = store.design_documents(database).await?.ok_or_else(|| Error::NotThere(database.clone()))?;
     let mut designs = Vec::new();
     for ours in DESIGN_DOCUMENTS.iter().filter(|design| (design.holds)(database)) {
         let owner = match work {
-            _ if is_native => Owner::Native,
+            _ if store.has_native_views() => Owner::Native,
             Work::Install { replace } => install_one(store, database, ours, &there, replace).await?,
-            Work::Look | Work::Compare => owner_of(ours, named(&there, ours.name)),
+            Work::Look | Work::Compare => owner_of(ours, design_document(&there, ours.name)),
         };
         designs.push(Design { name: ours.name, owner });
     }
-    let names = there.iter().filter_map(name_of);
+    let names = there.iter().filter_map(design_name);
     let other_designs = names.filter(|name| designs.iter().all(|design| design.name != name)).collect();
     let views = match work {
         Work::Compare => compare(store, database).await?,
@@ -200,13 +194,13 @@ async fn look_at(store: &dyn Store, database: &DbName, is_native: bool, work: Wo
 }
 
 async fn install_one(
-    store: &dyn Store,
+    store: &dyn Server,
     database: &DbName,
     ours: &DesignDocument,
     there: &[Document],
     replace: &[String],
 ) -> Result<Owner, Error> {
-    let found = named(there, ours.name);
+    let found = design_document(there, ours.name);
     let owner = owner_of(ours, found);
     let done = match owner {
         Owner::Missing => Owner::Installed,
@@ -222,25 +216,16 @@ async fn install_one(
         // somebody else was faster, and theirs stays
         Err(store::Error::Conflict) => {
             let there = store.design_documents(database).await?.unwrap_or_default();
-            Ok(owner_of(ours, named(&there, ours.name)))
+            Ok(owner_of(ours, design_document(&there, ours.name)))
         }
         Err(error) => Err(error.into()),
     }
 }
 
-/// The name of a design document, without `_design/`.
-fn name_of(document: &Document) -> Option<String> {
-    document.id()?.strip_prefix(DESIGN).map(str::to_owned)
-}
-
-fn named<'d>(documents: &'d [Document], name: &str) -> Option<&'d Document> {
-    documents.iter().find(|document| name_of(document).is_some_and(|of| of == name))
-}
-
 /// Whether a design document is one that this program installs: a store's own business, which needs no carrying.
 pub(super) fn is_ours(document: &Document) -> bool {
     let is_ours = |ours: &DesignDocument| owner_of(ours, Some(document)) == Owner::Ours;
-    name_of(document).is_some() && DESIGN_DOCUMENTS.iter().any(is_ours)
+    design_name(document).is_some() && DESIGN_DOCUMENTS.iter().any(is_ours)
 }
 
 fn owner_of(ours: &DesignDocument, found: Option<&Document>) -> Owner {
@@ -251,10 +236,6 @@ fn owner_of(ours: &DesignDocument, found: Option<&Document>) -> Owner {
     let views = found.get("views").and_then(Document::from_raw).unwrap_or_default();
     let mut needed = ALL.iter().filter(|view| view.design == ours.name);
     if needed.all(|view| views.contains(view.name)) { Owner::Kazoo } else { Owner::Other }
-}
-
-fn content(ours: &DesignDocument) -> Result<Document, Error> {
-    Document::parse(ours.json).map_err(|error| store::Error::Corrupt(error.to_string()).into())
 }
 
 impl Report {

@@ -1,14 +1,16 @@
 //! A store whose calls are counted and timed.
 
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::stream::{self, BoxStream, StreamExt};
 
 use crate::document::{DbName, DocId, Document, Revision};
 use crate::metrics::Metrics;
 
-use super::{Error, Query, Result, Row, Server, SharedStore, Store, View};
+use super::{Error, Query, Result, Row, SharedStore, Store, View};
 
 /// Lays [`Metrics`] over a store.
 pub struct Measured {
@@ -22,11 +24,38 @@ impl Measured {
         Self { store, metrics }
     }
 
-    async fn measure<T>(&self, call: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
+    async fn measure<T>(&self, call: &'static str, work: impl Future<Output = Result<T>>) -> Result<T> {
         let started = Instant::now();
         let done = work.await;
         self.metrics.store_call(call, outcome(&done), started.elapsed());
         done
+    }
+}
+
+/// Measures how long was waited for a stream; counts it when it is dropped, unless nobody waited any longer.
+struct Meter<'m> {
+    metrics: &'m Metrics,
+    call: &'static str,
+    waited: Duration,
+    outcome: Option<&'static str>,
+}
+
+impl Meter<'_> {
+    async fn measure<T>(&mut self, next: impl Future<Output = Option<Result<T>>>) -> Option<Result<T>> {
+        self.outcome = None;
+        let started = Instant::now();
+        let next = next.await;
+        self.waited += started.elapsed();
+        self.outcome = Some(next.as_ref().map_or("ok", outcome));
+        next
+    }
+}
+
+impl Drop for Meter<'_> {
+    fn drop(&mut self) {
+        if let Some(outcome) = self.outcome {
+            self.metrics.store_call(self.call, outcome, self.waited);
+        }
     }
 }
 
@@ -45,7 +74,7 @@ fn outcome<T>(done: &Result<T>) -> &'static str {
 
 #[async_trait]
 impl Store for Measured {
-    async fn get(&self, database: &DbName, id: &DocId) -> Result<Option<Document>> {
+    async fn get(&self, database: &DbName, id: &DocId) -> Result<Option<Arc<Document>>> {
         self.measure("get", self.store.get(database, id)).await
     }
 
@@ -53,47 +82,17 @@ impl Store for Measured {
         self.measure("put", self.store.put(database, document)).await
     }
 
-    async fn query(&self, database: &DbName, view: &View, query: &Query) -> Result<Vec<Row>> {
-        self.measure("query", self.store.query(database, view, query)).await
+    fn rows<'a>(&'a self, database: &'a DbName, view: &'a View, query: Query) -> BoxStream<'a, Result<Row>> {
+        let meter = Meter { metrics: &self.metrics, call: "rows", waited: Duration::ZERO, outcome: None };
+        let rows = self.store.rows(database, view, query);
+        stream::unfold((rows, meter), async |(mut rows, mut meter)| {
+            let row = meter.measure(rows.next()).await?;
+            Some((row, (rows, meter)))
+        })
+        .boxed()
     }
 
     async fn attachment(&self, database: &DbName, id: &DocId, name: &str) -> Result<Option<Bytes>> {
         self.measure("attachment", self.store.attachment(database, id, name)).await
-    }
-
-    async fn create(&self, database: &DbName) -> Result<()> {
-        self.measure("create", self.store.create(database)).await
-    }
-
-    async fn prepare(&self, database: &DbName) -> Result<()> {
-        self.measure("prepare", self.store.prepare(database)).await
-    }
-
-    async fn load(&self, database: &DbName, documents: Vec<Document>) -> Result<()> {
-        self.measure("load", self.store.load(database, documents)).await
-    }
-
-    async fn dump(&self, database: &DbName, after: Option<&str>, limit: usize) -> Result<Option<Vec<Document>>> {
-        self.measure("dump", self.store.dump(database, after, limit)).await
-    }
-
-    async fn documents(&self, database: &DbName, after: Option<&str>, limit: usize) -> Result<Option<Vec<Document>>> {
-        self.measure("documents", self.store.documents(database, after, limit)).await
-    }
-
-    async fn design_documents(&self, database: &DbName) -> Result<Option<Vec<Document>>> {
-        self.measure("design_documents", self.store.design_documents(database)).await
-    }
-
-    async fn put_design(&self, database: &DbName, document: &Document) -> Result<Revision> {
-        self.measure("put_design", self.store.put_design(database, document)).await
-    }
-
-    async fn databases(&self) -> Result<Vec<DbName>> {
-        self.measure("databases", self.store.databases()).await
-    }
-
-    async fn server(&self) -> Result<Server> {
-        self.measure("server", self.store.server()).await
     }
 }

@@ -1,8 +1,9 @@
 //! A store of CouchDB's kind: databases of documents with revisions, and views over them. It knows nothing of groups
 //! or of HTTP requests.
 //!
-//! [`couch`] is a real CouchDB, [`embedded`] a file of our own that keeps CouchDB's rules. What is laid over a store
-//! (a cache, notices) is a [`Store`] too.
+//! [`couch`] is a real CouchDB, [`embedded`] a file of our own that keeps CouchDB's rules. Both are a [`Server`], whose
+//! databases operators make, fill and look at; requests need of it no more than a [`Store`], and what is laid over one
+//! (metrics, notices) is a [`Store`] too.
 
 pub mod couch;
 pub mod embedded;
@@ -14,11 +15,12 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::stream::BoxStream;
 use serde_json::value::RawValue;
 
 use crate::document::{DbName, DocId, Document, Revision};
 
-pub use rows::rows;
+pub use rows::{Direction, Place, Query, Row};
 
 /// What a map function gives a row to: its key and its value. The keys of our views are texts.
 pub type Emit<'a> = dyn FnMut(&str, &RawValue) + 'a;
@@ -49,51 +51,18 @@ pub struct DesignDocument {
     pub json: &'static str,
 }
 
-/// One row of a view.
-#[derive(Debug, Clone)]
-pub struct Row {
-    /// The id of the document that emitted it.
-    pub id: String,
-    /// The key that it was emitted with.
-    pub key: String,
-    /// The value that it was emitted with.
-    pub value: Box<RawValue>,
-    /// The document, if the query asked for documents.
-    pub document: Option<Document>,
-}
-
-/// Which rows of a view, in the order of their keys (as CouchDB collates texts), then of their documents' ids.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Select {
-    /// All rows, or those from this key on.
-    From(Option<String>),
-    /// The rows of one key, or those of them from this document's id on.
-    Key(String, Option<String>),
-}
-
-/// A question to a view.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Query {
-    /// Which rows.
-    pub select: Select,
-    /// At most so many rows.
-    pub limit: usize,
-    /// With the rows' documents.
-    pub documents: bool,
-}
-
 /// How documents show their attachments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Attachments {
-    /// By name, as CouchDB's stubs.
+    /// By name, as CouchDB's stubs; and documents with `_conflicts`, the revisions that lost, where there are some.
     Named,
-    /// With their bytes, as dumps have them.
+    /// With their bytes, as dumps have them: `{"content_type", "data"}`.
     Inline,
 }
 
 /// What a store is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Server {
+pub enum ServerInfo {
     /// A file of our own, whose views are native: it needs no design documents.
     Embedded,
     /// A CouchDB, or what speaks its protocol.
@@ -154,11 +123,12 @@ pub enum Error {
 /// A store's answer.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// A store. Every method may be called by many at once.
+/// What a request needs of a store, and what is laid over one: a cache, notices, metrics. Every method may be called by
+/// many at once.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// A document as it is now; None if it, or its database, is not there.
-    async fn get(&self, database: &DbName, id: &DocId) -> Result<Option<Document>>;
+    async fn get(&self, database: &DbName, id: &DocId) -> Result<Option<Arc<Document>>>;
 
     /// Writes a document: a new one, or with `_rev` the one that it replaces. Gives the new revision. When it
     /// returns, the document is on disk and in its views.
@@ -167,29 +137,39 @@ pub trait Store: Send + Sync + 'static {
     /// ever created.
     async fn put(&self, database: &DbName, document: &Document) -> Result<Revision>;
 
-    /// The rows of a view, at most as many as the query's limit; [`rows`] goes on from there.
-    async fn query(&self, database: &DbName, view: &View, query: &Query) -> Result<Vec<Row>>;
+    /// The rows of a view, to the last, in the direction of the query. Whoever takes only some of them has only the
+    /// batches read that these are in.
+    fn rows<'a>(&'a self, database: &'a DbName, view: &'a View, query: Query) -> BoxStream<'a, Result<Row>>;
 
     /// A document's attachment; None if it is not there.
     async fn attachment(&self, database: &DbName, id: &DocId, name: &str) -> Result<Option<Bytes>>;
+}
+
+/// What operators need of a store: whole databases, and what the store is. Nothing is laid over it.
+#[async_trait]
+pub trait Server: Store {
+    /// Whether views are native, so that databases need no design documents.
+    fn has_native_views(&self) -> bool;
 
     /// Makes a database that is not there yet, and nothing in it.
     async fn create(&self, database: &DbName) -> Result<()>;
 
-    /// Makes a database that is not there yet, and in it the design documents that it should have and lacks.
-    async fn prepare(&self, database: &DbName) -> Result<()>;
+    /// The databases that there are, without the server's own, whose names begin with `_`.
+    async fn databases(&self) -> Result<Vec<DbName>>;
 
     /// Writes documents with the revisions and inline attachments that they bring, as replication does: what is
     /// there already stays as it is, and of two revisions the later wins.
     async fn load(&self, database: &DbName, documents: Vec<Document>) -> Result<()>;
 
-    /// The documents of a database in the order of their ids, from after an id on, at most so many, with their
-    /// attachments inline as `{"content_type", "data"}`; None if the database is not there.
-    async fn dump(&self, database: &DbName, after: Option<&str>, limit: usize) -> Result<Option<Vec<Document>>>;
-
-    /// The documents of a database as [`Store::dump`] orders them, but with their attachments named only, and with
-    /// `_conflicts`, the revisions that lost, where there are some.
-    async fn documents(&self, database: &DbName, after: Option<&str>, limit: usize) -> Result<Option<Vec<Document>>>;
+    /// The documents of a database in the order of their ids, from after an id on, at most so many; None if the
+    /// database is not there.
+    async fn dump(
+        &self,
+        database: &DbName,
+        after: Option<&str>,
+        limit: usize,
+        attachments: Attachments,
+    ) -> Result<Option<Vec<Document>>>;
 
     /// The design documents of a database; None if the database is not there.
     async fn design_documents(&self, database: &DbName) -> Result<Option<Vec<Document>>>;
@@ -197,11 +177,8 @@ pub trait Store: Send + Sync + 'static {
     /// Writes a design document as [`Store::put`] writes others.
     async fn put_design(&self, database: &DbName, document: &Document) -> Result<Revision>;
 
-    /// The databases that there are, without the server's own, whose names begin with `_`.
-    async fn databases(&self) -> Result<Vec<DbName>>;
-
     /// What the store is.
-    async fn server(&self) -> Result<Server>;
+    async fn info(&self) -> Result<ServerInfo>;
 }
 
 /// A store that many share.

@@ -1,52 +1,150 @@
-//! A view's rows as a stream, read from the store in batches.
+//! The rows of views: which are wanted, in which direction, and how a stream of them is read in batches.
+
+use std::sync::Arc;
 
 use futures::stream::{self, Stream, TryStreamExt};
+use serde_json::value::RawValue;
 
-use crate::document::DbName;
+use crate::document::Document;
 
-use super::{Query, Result, Row, Select, Store, View};
+use super::Result;
 
-/// Where a batch ended: its last row, and how many rows of that row's key there were up to it.
-struct Seen {
-    key: String,
-    id: String,
-    of_key: usize,
+/// How many rows are read at a time, unless a query says otherwise.
+const BATCH: usize = 1_000;
+
+/// One row of a view.
+#[derive(Debug, Clone)]
+pub struct Row {
+    /// The id of the document that emitted it.
+    pub id: String,
+    /// The key that it was emitted with.
+    pub key: String,
+    /// The value that it was emitted with.
+    pub value: Arc<RawValue>,
+    /// The document, if the query asked for documents.
+    pub document: Option<Arc<Document>>,
 }
 
-/// The rows that a query selects, to the last: `query.limit` is how many are asked for at a time.
-///
-/// A batch goes on from the last row of the one before: under [`Select::From`] by its key, leaving out the rows of
-/// that key which were there; under [`Select::Key`] by its document's id.
-pub fn rows<'a>(
-    store: &'a dyn Store,
-    database: &'a DbName,
-    view: &'a View,
-    query: Query,
-) -> impl Stream<Item = Result<Row>> + 'a {
-    let first = Some((query, None::<Seen>));
-    stream::try_unfold(first, move |state| async move {
-        let Some((query, seen)) = state else { return Ok(None) };
-        let repeated = seen.as_ref().map_or(0, |seen| seen.of_key);
-        let asked = Query { limit: query.limit.saturating_add(repeated), ..query.clone() };
-        let mut batch = store.query(database, view, &asked).await?;
-        let is_last = batch.len() < asked.limit;
-        let by_id = matches!(query.select, Select::Key(..));
-        if let Some(seen) = &seen {
-            let was_there = |row: &&Row| row.key == seen.key && (!by_id || row.id == seen.id);
-            let repeated = batch.iter().take(repeated).take_while(was_there).count();
-            batch.drain(..repeated);
+/// A place among the rows of a view, which are ordered by key (as CouchDB collates texts), then by document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The key.
+    pub key: String,
+    /// The document's id; None stands for all rows of the key.
+    pub id: Option<String>,
+}
+
+/// The direction in which rows are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// From the first to the last.
+    Ascending,
+    /// From the last to the first.
+    Descending,
+}
+
+/// A question to a view.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Query {
+    /// The place of the first row in the view's order, itself included; None: that of all.
+    pub first: Option<Place>,
+    /// The place of the last row in the view's order, itself included; None: that of all.
+    pub last: Option<Place>,
+    /// Where reading begins.
+    pub direction: Direction,
+    /// How many rows are read at a time.
+    pub batch: usize,
+    /// Whether rows come with their documents.
+    pub with_documents: bool,
+}
+
+impl Query {
+    /// All rows.
+    pub fn all() -> Self {
+        Self { first: None, last: None, direction: Direction::Ascending, batch: BATCH, with_documents: false }
+    }
+
+    /// The rows from a key on.
+    pub fn from_key(key: impl Into<String>) -> Self {
+        Self { first: Some(Place { key: key.into(), id: None }), ..Self::all() }
+    }
+
+    /// The rows of one key.
+    pub fn of_key(key: impl Into<String>) -> Self {
+        let place = Some(Place { key: key.into(), id: None });
+        Self { first: place.clone(), last: place, ..Self::all() }
+    }
+
+    /// The rows of one key, from a document on.
+    pub fn of_key_from(key: impl Into<String>, id: impl Into<String>) -> Self {
+        let of_key = Self::of_key(key);
+        Self { first: of_key.first.map(|place| Place { id: Some(id.into()), ..place }), ..of_key }
+    }
+
+    /// The same rows, the last of them first.
+    pub fn descending(self) -> Self {
+        Self { direction: Direction::Descending, ..self }
+    }
+
+    /// The same rows, read so many at a time.
+    pub fn batch(self, batch: usize) -> Self {
+        Self { batch, ..self }
+    }
+
+    /// The same rows with their documents.
+    pub fn with_documents(self) -> Self {
+        Self { with_documents: true, ..self }
+    }
+
+    /// The place where reading begins.
+    pub(super) fn start(&self) -> Option<&Place> {
+        match self.direction {
+            Direction::Ascending => self.first.as_ref(),
+            Direction::Descending => self.last.as_ref(),
         }
-        let next = batch.last().filter(|_| !is_last).map(|row| {
-            let select = match &query.select {
-                Select::From(_) => Select::From(Some(row.key.clone())),
-                Select::Key(key, _) => Select::Key(key.clone(), Some(row.id.clone())),
-            };
-            let in_batch = batch.iter().rev().take_while(|other| other.key == row.key).count();
-            let before = seen.filter(|seen| in_batch == batch.len() && seen.key == row.key);
-            let of_key = if by_id { 1 } else { in_batch + before.map_or(0, |seen| seen.of_key) };
-            (Query { select, ..query }, Some(Seen { key: row.key.clone(), id: row.id.clone(), of_key }))
+    }
+
+    /// The same rows, but for those before a place in the direction of reading.
+    fn starting_at(self, place: Place) -> Self {
+        match self.direction {
+            Direction::Ascending => Self { first: Some(place), ..self },
+            Direction::Descending => Self { last: Some(place), ..self },
+        }
+    }
+}
+
+/// All rows of a query as a stream. `read` gives the rows of a query in its order, at most as many as its batch.
+///
+/// A batch begins with the last row of the one before, which is left out: it is found again by its key and document,
+/// whatever was written between the two.
+pub(super) fn in_batches<'a, F>(query: Query, read: impl Fn(Query) -> F + 'a) -> impl Stream<Item = Result<Row>> + 'a
+where
+    F: Future<Output = Result<Vec<Row>>> + 'a,
+{
+    stream::try_unfold(Some((query, 0)), move |state| {
+        let asked = state.map(|(query, repeated)| {
+            let whole = Query { batch: query.batch.saturating_add(repeated), ..query.clone() };
+            (read(whole.clone()), whole.batch, query, repeated)
         });
-        Ok(Some((stream::iter(batch.into_iter().map(Ok)), next)))
+        async move {
+            let Some((rows, wanted, query, repeated)) = asked else { return Ok(None) };
+            let mut rows = rows.await?;
+            let is_last = rows.len() < wanted;
+            let is_at = |row: &Row, place: Option<&Place>| {
+                place.is_some_and(|place| place.key == row.key && place.id.as_ref() == Some(&row.id))
+            };
+            if repeated > 0 {
+                let repeated = rows.iter().take(repeated).take_while(|row| is_at(row, query.start())).count();
+                rows.drain(..repeated);
+            }
+            let next = rows.last().filter(|_| !is_last).map(|row| {
+                let place = Place { key: row.key.clone(), id: Some(row.id.clone()) };
+                // a document may emit a key more than once
+                let repeated = rows.iter().rev().take_while(|row| is_at(row, Some(&place))).count();
+                (query.starting_at(place), repeated)
+            });
+            Ok(Some((stream::iter(rows.into_iter().map(Ok)), next)))
+        }
     })
     .try_flatten()
 }

@@ -3,20 +3,24 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
 
+use anyhow::{Context, bail};
 use serde::Serialize;
 
 use crossbar_groups::background::Background;
 use crossbar_groups::config::{AuditArguments, MigrateArguments, NoticeArguments, ScopeArguments, ViewsCommand};
 use crossbar_groups::metrics::Metrics;
 use crossbar_groups::operate::{audit, doctor, migrate, progress_bar, views};
-use crossbar_groups::store::SharedStore;
+use crossbar_groups::store::Server;
 use crossbar_groups::world::World;
 use crossbar_groups::{notices, open_store};
 
-use crate::print_out;
+use super::output::{print, print_json, print_report, status};
 
-type Done = Result<ExitCode, String>;
+const CANT_ASK: &str = "can't ask";
+
+type Done = anyhow::Result<ExitCode>;
 
 pub async fn views(command: ViewsCommand) -> Done {
     let (scope, replace) = match command {
@@ -25,37 +29,35 @@ pub async fn views(command: ViewsCommand) -> Done {
     };
     let store = open_store(&scope.store.location()?).await?;
     let report = match replace {
-        None => views::check(store.as_ref(), scope.account, &progress_bar()).await,
-        Some(replace) => views::install(store.as_ref(), scope.account, &replace, &progress_bar()).await,
+        None => views::check(store.as_ref(), scope.account, &progress_bar()).await?,
+        Some(replace) => views::install(store.as_ref(), scope.account, &replace, &progress_bar()).await?,
     };
-    let report = report.map_err(|error| error.to_string())?;
-    print(&report, scope.json)?;
+    print_report(&report, scope.json)?;
     Ok(status(report.is_well()))
 }
 
 pub async fn doctor(scope: ScopeArguments) -> Done {
     let report = match open_store(&scope.store.location()?).await {
         Ok(store) => doctor::examine(&store, scope.account, World::real()).await,
-        Err(reason) => doctor::Report::unreachable(&reason),
+        Err(reason) => doctor::Report::unreachable(&reason.to_string()),
     };
-    print(&report, scope.json)?;
+    print_report(&report, scope.json)?;
     Ok(status(report.is_well()))
 }
 
 pub async fn audit(arguments: AuditArguments) -> Done {
     let AuditArguments { scope, fix, yes, notices } = arguments;
     if fix && !yes && !io::stdin().is_terminal() {
-        return Err("--fix asks before it writes, and here is no terminal to ask on: give --yes too".to_owned());
+        bail!("--fix asks before it writes, and here is no terminal to ask on: give --yes too");
     }
     let store = open_store(&scope.store.location()?).await?;
-    let report = audit::audit(store.as_ref(), scope.account, &progress_bar()).await;
-    let report = report.map_err(|error| error.to_string())?;
+    let report = audit::audit(store.as_ref(), scope.account, &progress_bar()).await?;
     if !fix {
-        print(&report, scope.json)?;
+        print_report(&report, scope.json)?;
         return Ok(status(report.faults.is_empty()));
     }
     if !scope.json {
-        print(&report, false)?;
+        print_report(&report, false)?;
     }
     let (endpoints, groups) = report.dangling();
     let mended = match endpoints > 0 && (yes || agreed(endpoints, groups)?) {
@@ -73,7 +75,7 @@ pub async fn audit(arguments: AuditArguments) -> Done {
         print_json(&Whole { report: &report, mended: &mended })?;
     } else {
         let lines: String = mended.iter().map(|mended| format!("{mended}\n")).collect();
-        print_out(&lines)?;
+        print(&lines)?;
     }
     // every fault was a dangling endpoint, and none is left
     let all_mended = mended.len() == groups && mended.iter().all(audit::Mended::is_well);
@@ -81,7 +83,7 @@ pub async fn audit(arguments: AuditArguments) -> Done {
 }
 
 /// Removes the dangling endpoints, and waits until Kazoo's nodes are told of it.
-async fn mend(store: SharedStore, report: &audit::Report, notices: &NoticeArguments) -> Vec<audit::Mended> {
+async fn mend(store: Arc<dyn Server>, report: &audit::Report, notices: &NoticeArguments) -> Vec<audit::Mended> {
     let (world, background) = (World::real(), Background::default());
     let store = notices::over(store, notices.settings(), "audit", world, Metrics::new((world.now)()), &background);
     let mended = audit::fix(store.as_ref(), report, world).await;
@@ -90,35 +92,20 @@ async fn mend(store: SharedStore, report: &audit::Report, notices: &NoticeArgume
 }
 
 /// Asks on the terminal.
-fn agreed(endpoints: usize, groups: usize) -> Result<bool, String> {
-    let cannot = |error: io::Error| format!("can't ask: {error}");
+fn agreed(endpoints: usize, groups: usize) -> anyhow::Result<bool> {
     eprint!("Remove dangling endpoints: {endpoints}, from groups: {groups}? [y/N] ");
-    io::stderr().flush().map_err(cannot)?;
+    io::stderr().flush().context(CANT_ASK)?;
     let mut answer = String::new();
-    io::stdin().read_line(&mut answer).map_err(cannot)?;
+    io::stdin().read_line(&mut answer).context(CANT_ASK)?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 pub async fn migrate(arguments: MigrateArguments) -> Done {
     if arguments.from == arguments.to {
-        return Err("FROM and TO are the same store".to_owned());
+        bail!("FROM and TO are the same store");
     }
     let (from, to) = (open_store(&arguments.from).await?, open_store(&arguments.to).await?);
-    let report = migrate::migrate(from.as_ref(), to.as_ref(), arguments.account, &progress_bar()).await;
-    let report = report.map_err(|error| error.to_string())?;
-    print(&report, arguments.json)?;
+    let report = migrate::migrate(from.as_ref(), to.as_ref(), arguments.account, &progress_bar()).await?;
+    print_report(&report, arguments.json)?;
     Ok(status(report.is_well()))
-}
-
-fn print(report: &(impl Serialize + ToString), json: bool) -> Result<(), String> {
-    if json { print_json(report) } else { print_out(&report.to_string()) }
-}
-
-fn print_json(report: &impl Serialize) -> Result<(), String> {
-    let json = serde_json::to_string_pretty(report).map_err(|error| error.to_string())?;
-    print_out(&format!("{json}\n"))
-}
-
-fn status(is_well: bool) -> ExitCode {
-    if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

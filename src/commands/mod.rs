@@ -1,0 +1,27 @@
+//! The commands: each is given its arguments, prints what it found or did, and says how the process ends. The exit status
+//! is 1 where a report says that something is not well.
+
+mod dumps;
+mod operate;
+mod output;
+mod serve;
+
+use std::process::ExitCode;
+
+use crossbar_groups::config::Command;
+
+/// Does what the command line asks for.
+///
+/// Errors: why it can't be done, in a line.
+pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Serve(arguments) => serve::serve(arguments).await,
+        Command::Import(arguments) => dumps::import(arguments).await,
+        Command::Export(arguments) => dumps::export(arguments).await,
+        Command::Views(command) => return operate::views(command).await,
+        Command::Doctor(arguments) => return operate::doctor(arguments).await,
+        Command::Audit(arguments) => return operate::audit(arguments).await,
+        Command::Migrate(arguments) => return operate::migrate(arguments).await,
+    }
+    .map(|()| ExitCode::SUCCESS)
+}

@@ -1,0 +1,43 @@
+//! `serve`: the service, or with `--demo` one of made-up accounts that ends with it.
+
+use std::io;
+use std::sync::Arc;
+
+use anyhow::Context;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crossbar_groups::config::{ServeArguments, StoreLocation};
+use crossbar_groups::world::World;
+use crossbar_groups::{Application, demo, open_store};
+
+use super::output::print;
+
+/// Serves until the process is asked to stop.
+pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
+    let stop = stopped().context("can't wait for signals")?;
+    if !arguments.demo {
+        let store = open_store(&arguments.store.location()?).await?;
+        let application = Application::build(&arguments, store, World::real())?;
+        log::info!("listening on http://{}", application.address());
+        return Ok(application.run_until(stop).await?);
+    }
+    let folder = tempfile::Builder::new().prefix("crossbar-groups-demo-").tempdir();
+    let folder = folder.context("can't make a temporary folder")?;
+    let store = open_store(&StoreLocation::Folder(folder.path().join("store"))).await?;
+    demo::fill(store.as_ref(), folder.path()).await?;
+    let token = demo::token(Arc::clone(&store) as _, World::real()).await?;
+    let application = Application::build(&arguments, store, World::real())?;
+    print(&demo::introduction(application.address(), &token, folder.path())?)?;
+    Ok(application.run_until(stop).await?)
+}
+
+/// Ends when the process is asked to stop, by SIGTERM or SIGINT.
+fn stopped() -> io::Result<impl Future<Output = ()>> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => log::info!("SIGTERM: stopping"),
+            _ = interrupt.recv() => log::info!("SIGINT: stopping"),
+        }
+    })
+}

@@ -1,0 +1,75 @@
+//! What is done with whole databases of a store: they are made ready to be served, and read to their last document.
+
+use futures::stream::{self, Stream, StreamExt, TryStreamExt};
+
+use crate::document::{DbName, Document};
+use crate::kazoo::views::DESIGN_DOCUMENTS;
+use crate::store::{self, Attachments, DESIGN, DesignDocument, Server};
+
+/// How many documents are read at a time.
+const BATCH: usize = 200;
+
+/// Why a database can't be read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// There is no such database.
+    #[error("there is no database {0}")]
+    NotThere(DbName),
+}
+
+/// All documents of a database, in the order of their ids, read in batches.
+///
+/// Errors: the database is not there, or the store fails.
+pub fn documents<'a>(
+    store: &'a dyn Server,
+    database: &'a DbName,
+    attachments: Attachments,
+) -> impl Stream<Item = Result<Document, Error>> + 'a {
+    stream::try_unfold(Some(None::<String>), move |after| async move {
+        let Some(after) = after else { return Ok::<_, Error>(None) };
+        let batch = store.dump(database, after.as_deref(), BATCH, attachments).await?;
+        let batch = batch.ok_or_else(|| Error::NotThere(database.clone()))?;
+        let next = batch.last().filter(|_| batch.len() == BATCH).and_then(Document::id).map(Some);
+        Ok(Some((stream::iter(batch).map(Ok), next)))
+    })
+    .try_flatten()
+}
+
+/// Makes a database that is not there yet, and in it the design documents that it should have and lacks.
+pub async fn prepare(store: &dyn Server, database: &DbName) -> Result<(), Error> {
+    store.create(database).await?;
+    if store.has_native_views() {
+        return Ok(());
+    }
+    let there = store.design_documents(database).await?.unwrap_or_default();
+    for ours in DESIGN_DOCUMENTS.iter().filter(|design| (design.holds)(database)) {
+        if design_document(&there, ours.name).is_none() {
+            match store.put_design(database, &content(ours)?).await {
+                // somebody else was faster, and theirs stays
+                Ok(_) | Err(store::Error::Conflict) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The design document of this name.
+pub fn design_document<'d>(documents: &'d [Document], name: &str) -> Option<&'d Document> {
+    documents.iter().find(|document| design_name(document).is_some_and(|of| of == name))
+}
+
+/// The name of a design document, without `_design/`; None if it is another document.
+pub fn design_name(document: &Document) -> Option<String> {
+    document.id()?.strip_prefix(DESIGN).map(str::to_owned)
+}
+
+/// The document as it is put into a database.
+///
+/// Errors: never, as long as what this crate brings along is JSON.
+pub fn content(ours: &DesignDocument) -> store::Result<Document> {
+    Document::parse(ours.json).map_err(|error| store::Error::Corrupt(error.to_string()))
+}

@@ -1,0 +1,324 @@
+//! The redb file of the embedded store: its tables, and what is read from them.
+
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use icu_collator::{Collator, CollatorBorrowed};
+use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, Table, TableDefinition, WriteTransaction};
+use serde_json::value::RawValue;
+
+use crate::document::{DbName, DocId, Document};
+
+use super::super::{Attachments, Direction, Error, Place, Query, Result, Row, View};
+use super::tables::{Tables, attachments_of, set_attachment};
+
+/// Where a row stands in [`ROWS`].
+type RowPlace = (&'static str, &'static str, &'static [u8], &'static str);
+
+/// What a row holds.
+type KeyAndValue = (&'static str, &'static str);
+
+/// The databases there are.
+const DATABASES: TableDefinition<&str, ()> = TableDefinition::new("databases");
+
+/// Database and document id -> the document, as CouchDB would give it.
+const DOCUMENTS: TableDefinition<(&str, &str), &str> = TableDefinition::new("documents");
+
+/// Database, view, the key's place in the collation, document id -> key and value.
+const ROWS: TableDefinition<RowPlace, KeyAndValue> = TableDefinition::new("rows");
+
+/// Database, document id, attachment's name -> its bytes.
+const CONTENTS: TableDefinition<(&str, &str, &str), &[u8]> = TableDefinition::new("attachments");
+
+/// What the file is and which views' rows it holds.
+pub(super) const META: TableDefinition<&str, &str> = TableDefinition::new("meta");
+
+/// The layout of the file: which tables it has, and what their keys and values are. A later build may not read it.
+const LAYOUT: &str = "1";
+
+/// Sorts after every text that can follow in the same place of a key.
+pub(super) const LAST: &str = "\u{10ffff}";
+
+/// The open file, and what its rows are made by.
+pub(super) struct File {
+    pub(super) redb: Database,
+    views: &'static [View],
+    collator: CollatorBorrowed<'static>,
+}
+
+impl File {
+    /// Opens the file in a folder, or makes it.
+    pub(super) fn open(folder: &Path, views: &'static [View]) -> Result<Self> {
+        let cannot = |error: &dyn std::fmt::Display| Error::Unreachable(format!("{}: {error}", folder.display()));
+        // signing keys and users' secrets are in it
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| cannot(&error))?;
+        let redb = Database::create(folder.join("store.redb")).map_err(|error| match error {
+            redb::DatabaseError::DatabaseAlreadyOpen => cannot(&"another process has this store open"),
+            error => cannot(&error),
+        })?;
+        let collator = Collator::try_new(Default::default(), Default::default()).map_err(|error| cannot(&error))?;
+        let file = Self { redb, views, collator };
+        file.prepare_tables()?;
+        Ok(file)
+    }
+
+    /// Adds a database, if it is not there.
+    pub(super) fn create(&self, database: &DbName) -> Result<()> {
+        let transaction = self.redb.begin_write().map_err(failed)?;
+        transaction.open_table(DATABASES).map_err(failed)?.insert(database.as_str(), ()).map_err(failed)?;
+        transaction.commit().map_err(failed)
+    }
+
+    /// A document; None if it is not there.
+    pub(super) fn document(&self, database: &DbName, id: &DocId) -> Result<Option<Document>> {
+        let documents = self.read()?.open_table(DOCUMENTS).map_err(failed)?;
+        let found = documents.get((database.as_str(), id.as_str())).map_err(failed)?;
+        found.map(|json| stored(json.value())).transpose()
+    }
+
+    /// An attachment of a document; None if it is not there.
+    pub(super) fn attachment(&self, database: &DbName, id: &DocId, name: &str) -> Result<Option<Bytes>> {
+        let contents = self.read()?.open_table(CONTENTS).map_err(failed)?;
+        let found = contents.get((database.as_str(), id.as_str(), name)).map_err(failed)?;
+        Ok(found.map(|bytes| Bytes::copy_from_slice(bytes.value())))
+    }
+
+    /// The names of all databases.
+    pub(super) fn databases(&self) -> Result<Vec<DbName>> {
+        let databases = self.read()?.open_table(DATABASES).map_err(failed)?;
+        let names = databases.iter().map_err(failed)?;
+        names.map(|entry| entry.map_err(failed)?.0.value().parse().map_err(corrupt)).collect()
+    }
+
+    /// Makes the tables of a new file; makes the rows anew if they are not those of this build's views.
+    fn prepare_tables(&self) -> Result<()> {
+        let views: Vec<String> = self.views.iter().map(|view| format!("{}@{}", path(view), view.version)).collect();
+        let views = views.join(" ");
+        let transaction = self.redb.begin_write().map_err(failed)?;
+        let is_current = {
+            let mut meta = transaction.open_table(META).map_err(failed)?;
+            let found = |key: &str| -> Result<Option<String>> {
+                Ok(meta.get(key).map_err(failed)?.map(|found| found.value().to_owned()))
+            };
+            let (layout, current) = (found("layout")?, found("views")?.is_some_and(|found| found == views));
+            // files of before there were layouts have the first
+            if let Some(layout) = layout.filter(|layout| layout != LAYOUT) {
+                let text = format!("the store's layout is {layout}, and this build knows {LAYOUT}: use a later build");
+                return Err(Error::Refused(text));
+            }
+            meta.insert("layout", LAYOUT).map_err(failed)?;
+            current
+        };
+        if !is_current {
+            transaction.delete_table(ROWS).map_err(failed)?;
+            self.make_rows(&transaction)?;
+            let mut meta = transaction.open_table(META).map_err(failed)?;
+            meta.insert("views", views.as_str()).map_err(failed)?;
+        }
+        transaction.open_table(DATABASES).map_err(failed)?;
+        transaction.open_table(CONTENTS).map_err(failed)?;
+        transaction.commit().map_err(failed)
+    }
+
+    fn make_rows(&self, transaction: &WriteTransaction) -> Result<()> {
+        let documents = transaction.open_table(DOCUMENTS).map_err(failed)?;
+        let mut rows = transaction.open_table(ROWS).map_err(failed)?;
+        for entry in documents.iter().map_err(failed)? {
+            let (place, json) = entry.map_err(failed)?;
+            let (database, id) = place.value();
+            let database = database.parse().map_err(corrupt)?;
+            for row in self.mapped(&database, &stored(json.value())?) {
+                row.insert(&mut rows, &database, id)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn read(&self) -> Result<ReadTransaction> {
+        self.redb.begin_read().map_err(failed)
+    }
+
+    /// Runs `work` in one transaction, which is on disk when it returns, or else has not happened.
+    pub(super) fn write<T>(&self, database: &DbName, work: impl FnOnce(&mut Tables<'_>) -> Result<T>) -> Result<T> {
+        let transaction = self.redb.begin_write().map_err(failed)?;
+        let done = {
+            let databases = transaction.open_table(DATABASES).map_err(failed)?;
+            if databases.get(database.as_str()).map_err(failed)?.is_none() {
+                return Err(Error::MissingDatabase(database.clone()));
+            }
+            work(&mut Tables {
+                file: self,
+                database,
+                documents: transaction.open_table(DOCUMENTS).map_err(failed)?,
+                rows: transaction.open_table(ROWS).map_err(failed)?,
+                contents: transaction.open_table(CONTENTS).map_err(failed)?,
+            })?
+        };
+        transaction.commit().map_err(failed)?;
+        Ok(done)
+    }
+
+    /// The rows of a query in its order, at most as many as its batch.
+    pub(super) fn rows(&self, database: &DbName, view: &View, query: &Query) -> Result<Vec<Row>> {
+        let transaction = self.read()?;
+        let table = transaction.open_table(ROWS).map_err(failed)?;
+        let (database, view) = (database.as_str(), path(view));
+        let sort_key = |place: &Option<Place>| place.as_ref().map(|place| self.sort_key(&place.key));
+        let (first, last) = (sort_key(&query.first), sort_key(&query.last));
+        // no sort key begins with a byte of 255
+        let first = (database, view.as_str(), first.as_deref().unwrap_or_default(), id_at(&query.first, ""));
+        let last = (database, view.as_str(), last.as_deref().unwrap_or(&[u8::MAX]), id_at(&query.last, LAST));
+        if first > last {
+            return Ok(Vec::new());
+        }
+        let range = table.range(first..=last).map_err(failed)?;
+        let documents =
+            if query.with_documents { Some(transaction.open_table(DOCUMENTS).map_err(failed)?) } else { None };
+        let read = |entry: std::result::Result<RowEntry<'_>, redb::StorageError>| -> Result<Row> {
+            let (place, row) = entry.map_err(failed)?;
+            let (_, _, _, id) = place.value();
+            let (key, value) = row.value();
+            let document = match &documents {
+                Some(documents) => {
+                    let found = documents.get((database, id)).map_err(failed)?;
+                    found.map(|json| stored(json.value())).transpose()?.map(Arc::new)
+                }
+                None => None,
+            };
+            let value = RawValue::from_string(value.to_owned()).map_err(corrupt)?;
+            Ok(Row { id: id.to_owned(), key: key.to_owned(), value: Arc::from(value), document })
+        };
+        match query.direction {
+            Direction::Ascending => range.take(query.batch).map(read).collect(),
+            Direction::Descending => range.rev().take(query.batch).map(read).collect(),
+        }
+    }
+
+    /// The documents whose ids come after one id and up to another, at most so many; None if the database is not there.
+    pub(super) fn documents(
+        &self,
+        database: &DbName,
+        (after, last): (Option<&str>, &str),
+        limit: usize,
+        attachments: Attachments,
+    ) -> Result<Option<Vec<Document>>> {
+        let transaction = self.read()?;
+        let databases = transaction.open_table(DATABASES).map_err(failed)?;
+        if databases.get(database.as_str()).map_err(failed)?.is_none() {
+            return Ok(None);
+        }
+        let documents = transaction.open_table(DOCUMENTS).map_err(failed)?;
+        let contents = transaction.open_table(CONTENTS).map_err(failed)?;
+        let name = database.as_str();
+        let range = documents.range((name, after.unwrap_or_default())..=(name, last)).map_err(failed)?;
+        let mut found = Vec::new();
+        for entry in range {
+            let (place, json) = entry.map_err(failed)?;
+            let (_, id) = place.value();
+            if Some(id) == after {
+                continue;
+            }
+            if found.len() == limit {
+                break;
+            }
+            let mut document = stored(json.value())?;
+            if matches!(attachments, Attachments::Inline) {
+                for (attachment, stub) in attachments_of(&mut document) {
+                    let bytes = contents.get((name, id, attachment.as_str())).map_err(failed)?;
+                    let missing = || Error::Corrupt(format!("{id}: no content for attachment {attachment}"));
+                    let bytes = bytes.ok_or_else(missing)?;
+                    let mut inline = Document::new();
+                    if let Some(kind) = stub.get("content_type") {
+                        inline.set("content_type", kind.to_owned());
+                    }
+                    inline.set_text("data", &STANDARD.encode(bytes.value()));
+                    set_attachment(&mut document, &attachment, &inline);
+                }
+            }
+            found.push(document);
+        }
+        Ok(Some(found))
+    }
+
+    /// The rows that this database's views have of a document.
+    pub(super) fn mapped(&self, database: &DbName, document: &Document) -> Vec<MappedRow> {
+        let mut rows = Vec::new();
+        if document.id().is_none_or(|id| id.starts_with('_')) {
+            return rows;
+        }
+        for view in self.views.iter().filter(|view| (view.holds)(database)) {
+            (view.map)(document, &mut |key, value| {
+                rows.push(MappedRow {
+                    view: path(view),
+                    sort_key: self.sort_key(key),
+                    key: key.to_owned(),
+                    value: value.to_owned(),
+                });
+            });
+        }
+        rows
+    }
+
+    /// Bytes that sort as CouchDB collates the text: by ICU's root collation.
+    fn sort_key(&self, key: &str) -> Vec<u8> {
+        let mut sort_key = Vec::with_capacity(key.len() * 2);
+        let Ok(()) = self.collator.write_sort_key_to(key, &mut sort_key);
+        sort_key
+    }
+}
+
+type RowEntry<'a> = (redb::AccessGuard<'a, RowPlace>, redb::AccessGuard<'a, KeyAndValue>);
+
+/// A view's name as the file has it.
+fn path(view: &View) -> String {
+    format!("{}/{}", view.design, view.name)
+}
+
+/// The document's id of a place, or else the one that stands for all.
+fn id_at<'p>(place: &'p Option<Place>, all: &'p str) -> &'p str {
+    place.as_ref().and_then(|place| place.id.as_deref()).unwrap_or(all)
+}
+
+/// A row as it is put into [`ROWS`].
+pub(super) struct MappedRow {
+    view: String,
+    sort_key: Vec<u8>,
+    key: String,
+    value: Box<RawValue>,
+}
+
+pub(super) type RowTable<'t> = Table<'t, RowPlace, KeyAndValue>;
+
+impl MappedRow {
+    pub(super) fn insert(&self, rows: &mut RowTable<'_>, database: &DbName, id: &str) -> Result<()> {
+        let place = (database.as_str(), self.view.as_str(), self.sort_key.as_slice(), id);
+        rows.insert(place, (self.key.as_str(), self.value.get())).map_err(failed)?;
+        Ok(())
+    }
+
+    pub(super) fn remove(&self, rows: &mut RowTable<'_>, database: &DbName, id: &str) -> Result<()> {
+        rows.remove((database.as_str(), self.view.as_str(), self.sort_key.as_slice(), id)).map_err(failed)?;
+        Ok(())
+    }
+}
+
+pub(super) fn stored(json: &str) -> Result<Document> {
+    Document::parse(json).map_err(corrupt)
+}
+
+fn corrupt(error: impl std::fmt::Display) -> Error {
+    Error::Corrupt(error.to_string())
+}
+
+/// A fault of the file: full disk, broken file, …
+pub(super) fn failed(error: impl Into<redb::Error>) -> Error {
+    match error.into() {
+        error @ redb::Error::Corrupted(_) => Error::Corrupt(error.to_string()),
+        error => Error::Refused(error.to_string()),
+    }
+}
