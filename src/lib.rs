@@ -16,6 +16,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod admin;
 pub mod api;
 pub mod auth;
 pub mod background;
@@ -43,7 +44,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures::future::try_join_all;
 use md5::{Digest, Md5};
 
-use api::admin::{self, Admin};
+use admin::Admin;
 use api::{Api, Limiter, Schemas};
 use auth::Auth;
 use background::Background;
@@ -119,11 +120,11 @@ impl Application {
             node: URL_SAFE_NO_PAD.encode(Md5::digest(address.to_string())),
             metrics,
         });
-        let (told, is_apart) = (web::Data::new(admin.clone()), arguments.admin_listen.is_some());
+        let (admin_data, is_apart) = (web::Data::new(admin.clone()), arguments.admin_listen.is_some());
         let public = {
-            let told = told.clone();
+            let admin_data = admin_data.clone();
             HttpServer::new(move || {
-                let app = App::new().app_data(api.clone()).app_data(told.clone());
+                let app = App::new().app_data(api.clone()).app_data(admin_data.clone());
                 let app = if is_apart { app } else { app.configure(admin::routes) };
                 app.default_service(web::to(api::respond))
             })
@@ -138,7 +139,7 @@ impl Application {
         if let Some(wanted) = arguments.admin_listen {
             let (listener, listening) = listen(wanted)?;
             admin_address = listening;
-            let admin = HttpServer::new(move || App::new().app_data(told.clone()).configure(admin::routes));
+            let admin = HttpServer::new(move || App::new().app_data(admin_data.clone()).configure(admin::routes));
             servers.push(admin.workers(1).disable_signals().shutdown_timeout(ADMIN_GRACE_S).listen(listener)?.run());
         }
         Ok(Self { servers, address, admin_address, admin, background })

@@ -9,10 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::document::json;
 use crate::kazoo::erlang::as_text;
-
-/// The first columns of a group's own table. Kazoo's columns stand as the document's fields came to be; ours always
-/// stand the same: these, then the others from the last to the first by name, then the id.
-const FIRST_COLUMNS: [&str; 4] = ["name", "endpoints", "music_on_hold", "flags"];
+use crate::kazoo::kind::Table;
 
 /// A path's column. Ids are headed `ID`.
 fn heading(path: &[String]) -> String {
@@ -21,8 +18,8 @@ fn heading(path: &[String]) -> String {
 }
 
 /// The table of one group.
-pub fn of_document(document: &RawValue) -> String {
-    table(&[in_columns(json::tree(document).unwrap_or_default())])
+pub fn of_document(document: &RawValue, shown: &Table) -> String {
+    table(&[in_columns(json::tree(document).unwrap_or_default(), shown.first_columns)])
 }
 
 /// The table of a list; nothing at all of an empty one.
@@ -49,12 +46,12 @@ fn table(rows: &[Value]) -> String {
 }
 
 /// A document's fields in the order of its table's columns.
-fn in_columns(document: Value) -> Value {
+fn in_columns(document: Value, first: &[&str]) -> Value {
     let Value::Object(fields) = document else { return document };
     let mut fields: Vec<(String, Value)> = fields.into_iter().collect();
-    let place = |key: &str| match FIRST_COLUMNS.iter().position(|first| *first == key) {
+    let place = |key: &str| match first.iter().position(|first| *first == key) {
         Some(place) => place,
-        None => FIRST_COLUMNS.len() + usize::from(key == "id"),
+        None => first.len() + usize::from(key == "id"),
     };
     fields.sort_by(|(a, _), (b, _)| place(a).cmp(&place(b)).then_with(|| b.cmp(a)));
     Value::Object(fields.into_iter().collect())

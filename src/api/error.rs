@@ -84,7 +84,7 @@ pub enum InvalidBody {
 }
 
 /// What an error's envelope says.
-pub struct Told {
+pub struct ErrorBody {
     /// The HTTP status, and `error`.
     pub status: StatusCode,
     /// `message`.
@@ -95,14 +95,14 @@ pub struct Told {
 
 impl Error {
     /// The error's envelope; an error without one is told by its status alone.
-    pub fn told(&self) -> Result<Told, StatusCode> {
-        let told = |status, message, data| Ok(Told { status, message, data });
-        let system = |status, message, text: &str| told(status, message, json!({ "message": text }));
+    pub fn body(&self) -> Result<ErrorBody, StatusCode> {
+        let body = |status, message, data| Ok(ErrorBody { status, message, data });
+        let system = |status, message, text: &str| body(status, message, json!({ "message": text }));
         match self {
             Self::NotFound => system(StatusCode::NOT_FOUND, "not_found", "not found"),
             Self::BadPath => system(StatusCode::BAD_REQUEST, "parse_error", "the path is not percent-encoded text"),
             Self::BadIdentifier(cause) => {
-                told(StatusCode::NOT_FOUND, "bad_identifier", json!({ "cause": cause, "message": "bad identifier" }))
+                body(StatusCode::NOT_FOUND, "bad_identifier", json!({ "cause": cause, "message": "bad identifier" }))
             }
             Self::InvalidAccountId(id) if id.is_empty() => {
                 system(StatusCode::NOT_FOUND, "bad identifier", "missing account_id")
@@ -113,10 +113,10 @@ impl Error {
             Self::InvalidMethod => system(StatusCode::METHOD_NOT_ALLOWED, "invalid_method", "method not allowed"),
             // Kazoo says this in other words than all the rest
             Self::NoOwnAccount | Self::Auth(auth::Error::SignInDisabled) => {
-                told(StatusCode::UNAUTHORIZED, "invalid credentials", json!({}))
+                body(StatusCode::UNAUTHORIZED, "invalid credentials", json!({}))
             }
-            Self::Auth(auth::Error::Store(error)) => Self::Store(error.clone()).told(),
-            Self::Auth(auth::Error::UnknownAccount(id)) => Self::BadIdentifier(id.to_string()).told(),
+            Self::Auth(auth::Error::Store(error)) => Self::Store(error.clone()).body(),
+            Self::Auth(auth::Error::UnknownAccount(id)) => Self::BadIdentifier(id.to_string()).body(),
             Self::Auth(auth::Error::InvalidCredentials | auth::Error::UnknownCredentials) => {
                 system(StatusCode::UNAUTHORIZED, "invalid_credentials", "invalid credentials")
             }
@@ -126,23 +126,23 @@ impl Error {
             }
             Self::Auth(auth::Error::AccountExpired(when)) => {
                 let detail = json!({ "message": "account expired", "cause": when });
-                Self::Validation(validation_error("account", "expired", detail)).told()
+                Self::Validation(validation_error("account", "expired", detail)).body()
             }
             Self::Auth(auth::Error::AccountDisabled) => {
                 let detail = json!({ "message": "account disabled" });
-                Self::Validation(validation_error("account", "disabled", detail)).told()
+                Self::Validation(validation_error("account", "disabled", detail)).body()
             }
-            Self::Auth(auth::Error::UnknownApiKey(key)) => told(StatusCode::NOT_FOUND, "bad identifier", json!([key])),
+            Self::Auth(auth::Error::UnknownApiKey(key)) => body(StatusCode::NOT_FOUND, "bad identifier", json!([key])),
             Self::Auth(auth::Error::Forbidden) => system(StatusCode::FORBIDDEN, "forbidden", "forbidden"),
             Self::Auth(auth::Error::Restricted) => {
                 let cause = "access denied by token restrictions";
-                told(StatusCode::FORBIDDEN, "forbidden", json!({ "cause": cause, "message": "forbidden" }))
+                body(StatusCode::FORBIDDEN, "forbidden", json!({ "cause": cause, "message": "forbidden" }))
             }
-            Self::Auth(auth::Error::Busy) => Self::TooManyRequests(1).told(),
+            Self::Auth(auth::Error::Busy) => Self::TooManyRequests(1).body(),
             Self::TooManyRequests(_) => system(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", "too many requests"),
-            Self::InvalidBody(invalid) => told(invalid.status(), "validation error", Value::Object(invalid.errors())),
+            Self::InvalidBody(invalid) => body(invalid.status(), "validation error", Value::Object(invalid.errors())),
             Self::Validation(errors) => {
-                told(StatusCode::BAD_REQUEST, "validation error", Value::Object(errors.clone()))
+                body(StatusCode::BAD_REQUEST, "validation error", Value::Object(errors.clone()))
             }
             Self::NotAcceptable => Err(StatusCode::NOT_ACCEPTABLE),
             Self::UnsupportedMediaType => Err(StatusCode::UNSUPPORTED_MEDIA_TYPE),
@@ -158,7 +158,7 @@ impl Error {
                 "datastore_missing",
                 "data collection missing: database not found",
             ),
-            Self::Store(store::Error::MissingView { design, view, .. }) => told(
+            Self::Store(store::Error::MissingView { design, view, .. }) => body(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "datastore_missing_view",
                 json!({ "cause": format!("{design}/{view}"), "message": "datastore missing view" }),

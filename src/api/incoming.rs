@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use crate::auth::Credentials;
 use crate::document::{Document, json};
 use crate::kazoo::erlang::as_text;
+use crate::kazoo::verb::Verb;
 
 use super::body::{self, Body, ContentType};
 use super::error::{Error, InvalidBody};
@@ -76,9 +77,12 @@ impl Incoming {
         self.header(AUTHORIZATION).map_or(Credentials::None, Credentials::of_authorization)
     }
 
-    /// What is to be done: the method, or the verb that is sent in its place.
-    pub fn verb(&self) -> String {
-        self.parameter("verb").map_or_else(|| self.http.method().to_string(), |verb| verb.to_uppercase())
+    /// What is to be done: the method, or the verb that is sent in its place; None if it is nothing that can be.
+    pub fn verb(&self) -> Option<Verb> {
+        match self.parameter("verb") {
+            Some(verb) => Verb::named(&verb.to_uppercase()),
+            None => Verb::named(self.http.method().as_str()),
+        }
     }
 
     /// Whether the method is one that only reads: then nothing is written, whatever the verb.

@@ -1,17 +1,20 @@
 //! HTTP: the request pipeline, in the order of Kazoo's own checks (`api_resource`, `api_util`), and the resources at
 //! its end. It reads from top to bottom in `answer`.
 
-pub mod admin;
 mod answer;
 mod body;
 mod conditions;
+mod context;
 mod csv;
+mod documents;
 mod error;
-mod groups;
 mod incoming;
 mod limit;
 mod negotiation;
+mod nouns;
 mod path;
+mod resource;
+mod response;
 mod schemas;
 mod sign_in;
 
@@ -21,62 +24,25 @@ use std::time::Instant;
 use actix_web::http::Method;
 use actix_web::http::header::ACCESS_CONTROL_REQUEST_METHOD;
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde_json::value::RawValue;
 
-use crate::auth::{self, Auth, Credentials, Identity};
+use crate::auth::{self, Credentials, Identity};
 use crate::document::{DocId, json};
 use crate::kazoo::account::{Account, AccountId};
-use crate::metrics::Metrics;
-use crate::store::SharedStore;
-use crate::world::World;
+use crate::kazoo::documents::is_deleted;
+use crate::kazoo::verb::Verb;
 
-use answer::{ANY_METHOD, Answer, Frame};
+use answer::Answer;
 use conditions::Conditions;
+use context::Authorized;
 use incoming::Incoming;
-use path::{NamedAccount, Path, Resource};
+use path::{NamedAccount, Path};
+use resource::Resource;
+use response::Frame;
 
+pub use context::Api;
 pub use error::Error;
 pub use limit::{Limiter, RateLimit};
 pub use schemas::Schemas;
-
-/// What every request shares.
-pub struct Api {
-    /// Where the documents are.
-    pub store: SharedStore,
-    /// Who may do what.
-    pub auth: Auth,
-    /// What data are checked by.
-    pub schemas: Schemas,
-    /// Who asks too often.
-    pub limiter: Limiter,
-    /// Time and new ids.
-    pub world: World,
-    /// What envelopes call this process.
-    pub node: String,
-    /// What is counted.
-    pub metrics: Metrics,
-}
-
-/// A request that may be done: its account is there, its token was believed, and may act on the account.
-pub struct Allowed<'r> {
-    api: &'r Api,
-    incoming: &'r Incoming,
-    path: &'r Path,
-    frame: &'r Frame,
-    identity: Identity,
-    account: Arc<Account>,
-}
-
-impl Allowed<'_> {
-    /// The data that were sent; an empty object if there were none.
-    fn data(&self) -> &RawValue {
-        self.incoming.data()
-    }
-
-    fn conditions(&self) -> &Conditions {
-        &self.frame.conditions
-    }
-}
 
 /// Answers any request.
 pub async fn respond(request: HttpRequest, payload: web::Payload, api: web::Data<Api>) -> HttpResponse {
@@ -116,7 +82,7 @@ impl Api {
             path: request.uri().path().trim_end_matches('/').to_owned(),
             token: None,
             account: None,
-            methods: ANY_METHOD,
+            methods: Verb::ALL,
             route: "other",
             is_cors: false,
             is_first_version: false,
@@ -161,23 +127,26 @@ impl Api {
         };
 
         // the verb
-        let verb = verb_of(&incoming);
-        if path.end.is_some() {
-            if path.needs_own_account && identity.is_err() {
-                return Err(Error::NoOwnAccount);
+        let verb = match &path.end {
+            Some(_) => {
+                if path.needs_own_account && identity.is_err() {
+                    return Err(Error::NoOwnAccount);
+                }
+                frame.methods = path.resource.methods();
+                frame.route = path.resource.route();
+                let verb = incoming.verb();
+                if frame.is_cors && request.method() == Method::OPTIONS && verb == Some(Verb::Options) {
+                    return Ok(frame.preflight(incoming.header(ACCESS_CONTROL_REQUEST_METHOD)));
+                }
+                if frame.methods.is_empty() {
+                    return Err(Error::NotFound);
+                }
+                let allowed = verb.filter(|verb| is_allowed(&path.resource, request.method(), *verb));
+                allowed.ok_or(Error::InvalidMethod)?.done()
             }
-            frame.methods = path.resource.methods();
-            frame.route = path.resource.route();
-            if frame.is_cors && request.method() == Method::OPTIONS && verb == "OPTIONS" {
-                return Ok(frame.preflight(incoming.header(ACCESS_CONTROL_REQUEST_METHOD)));
-            }
-            if frame.methods.is_empty() {
-                return Err(Error::NotFound);
-            }
-            if !is_allowed(&path.resource, request.method(), &incoming.verb()) {
-                return Err(Error::InvalidMethod);
-            }
-        }
+            // nothing is named that it could be done to
+            None => Verb::Get,
+        };
 
         // what needs no token; one that is sent is held to its restrictions
         if path.is_open {
@@ -186,7 +155,7 @@ impl Api {
                 _ => identity,
             };
             if let Ok(identity) = identity {
-                self.must_be_permitted(&identity, None, &path, &verb).await?;
+                self.must_be_permitted(&identity, None, &path, verb).await?;
             }
             frame.negotiate(request, &incoming)?;
             return Ok(frame.respond(&self.open(&incoming, &path, frame).await?));
@@ -205,7 +174,7 @@ impl Api {
         if path.end.is_none() {
             return Err(Error::NotFound);
         }
-        self.must_be_permitted(&identity, account.as_deref(), &path, &verb).await?;
+        self.must_be_permitted(&identity, account.as_deref(), &path, verb).await?;
         if path.resource == Resource::About {
             return Ok(frame.respond(&about()));
         }
@@ -217,8 +186,8 @@ impl Api {
         }
         self.must_exist(&account, &path).await?;
 
-        let allowed = Allowed { api: self, incoming: &incoming, path: &path, frame, identity, account };
-        let answer = allowed.answer(&verb).await?;
+        let authorized = Authorized { api: self, incoming: &incoming, path: &path, frame, identity, account };
+        let answer = authorized.answer(verb).await?;
         Ok(frame.respond(&answer))
     }
 
@@ -288,7 +257,7 @@ impl Api {
         identity: &Identity,
         account: Option<&Account>,
         path: &Path,
-        verb: &str,
+        verb: Verb,
     ) -> Result<(), Error> {
         let Some((noun, parameters)) = &path.end else { return Ok(()) };
         let target = account.map(|account| account.id);
@@ -306,7 +275,7 @@ impl Api {
             let missing = || Error::BadIdentifier(id.clone());
             let doc_id = id.parse::<DocId>().map_err(|_| missing())?;
             let found = self.store.get(&account.id.database(), &doc_id).await?.ok_or_else(missing)?;
-            if found.is_true("pvt_deleted") && !may_be_deleted {
+            if is_deleted(&found) && !may_be_deleted {
                 return Err(missing());
             }
         }
@@ -314,15 +283,15 @@ impl Api {
     }
 }
 
-impl Allowed<'_> {
-    async fn answer(&self, verb: &str) -> Result<Answer, Error> {
+impl Authorized<'_> {
+    async fn answer(&self, verb: Verb) -> Result<Answer, Error> {
         match (&self.path.resource, verb) {
-            (Resource::Groups, "GET") => groups::list(self).await,
-            (Resource::Groups, "PUT") => groups::create(self).await,
-            (Resource::Group(id), "GET") => groups::read(self, id).await,
-            (Resource::Group(id), "POST") => groups::replace(self, id).await,
-            (Resource::Group(id), "PATCH") => groups::patch(self, id).await,
-            (Resource::Group(id), "DELETE") => groups::delete(self, id).await,
+            (Resource::Documents(kind), Verb::Get) => documents::list(self, kind).await,
+            (Resource::Documents(kind), Verb::Put) => documents::create(self, kind).await,
+            (Resource::Document(kind, id), Verb::Get) => documents::read(self, kind, id).await,
+            (Resource::Document(kind, id), Verb::Post) => documents::replace(self, kind, id).await,
+            (Resource::Document(kind, id), Verb::Patch) => documents::patch(self, kind, id).await,
+            (Resource::Document(kind, id), Verb::Delete) => documents::delete(self, kind, id).await,
             _ => self.api.schemas(self.incoming, self.path).await,
         }
     }
@@ -335,20 +304,14 @@ fn about() -> Answer {
 }
 
 /// A method as it may be counted: clients can make up others.
-fn known_method(method: &str) -> &str {
-    if ANY_METHOD.contains(&method) { method } else { "other" }
-}
-
-/// What is to be done; to ask for the head of an answer is to ask for the answer.
-fn verb_of(incoming: &Incoming) -> String {
-    let verb = incoming.verb();
-    if verb == "HEAD" { "GET".to_owned() } else { verb }
+fn known_method(method: &str) -> &'static str {
+    Verb::named(method).map_or("other", Verb::name)
 }
 
 /// Whether a resource has the verb, and the method that it came by. POST may carry any verb.
-fn is_allowed(resource: &Resource, method: &Method, verb: &str) -> bool {
-    let has = |method: &str| resource.methods().contains(&if method == "HEAD" { "GET" } else { method });
-    has(verb) && (has(method.as_str()) || method == Method::POST)
+fn is_allowed(resource: &Resource, method: &Method, verb: Verb) -> bool {
+    let has = |verb: Verb| resource.methods().contains(&verb.done());
+    has(verb) && (method == Method::POST || Verb::named(method.as_str()).is_some_and(has))
 }
 
 /// A path as it may be logged: Kazoo's clients also put tokens into paths, which are longer than any id.

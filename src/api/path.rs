@@ -5,194 +5,11 @@
 use percent_encoding::percent_decode_str;
 
 use super::error::Error;
-
-/// The nouns that take part in what we serve.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Noun {
-    Accounts,
-    Groups,
-    Users,
-    Devices,
-    UserAuth,
-    ApiAuth,
-    Schemas,
-    About,
-    /// One of [`OTHER_NOUNS`].
-    Other,
-}
+use super::nouns::{LAST_NOUNS, Noun};
+use super::resource::Resource;
 
 /// The token's own account, as a path's first segment: `/v2/account/…` for `/v2/accounts/{id}/…`.
 const OWN_ACCOUNT: &str = "account";
-
-/// What else is a noun to Kazoo 4.3: the crossbar modules that are there, loaded or not.
-const OTHER_NOUNS: &[&str] = &[
-    "access_lists",
-    "acdc_call_stats",
-    "acls",
-    "agents",
-    "alerts",
-    "allotments",
-    "apps_link",
-    "apps_store",
-    "att_handlers_errors",
-    "auth",
-    "basic_auth",
-    "blacklists",
-    "braintree",
-    "bulk",
-    "call_inspector",
-    "callflows",
-    "cccps",
-    "cdrs",
-    "channels",
-    "clicktocall",
-    "comments",
-    "conferences",
-    "configs",
-    "connectivity",
-    "contact_list",
-    "dialplans",
-    "directories",
-    "faxboxes",
-    "faxes",
-    "freeswitch",
-    "global_provisioner_templates",
-    "hotdesks",
-    "ip_auth",
-    "ips",
-    "jobs_listener",
-    "ledgers",
-    "limits",
-    "lists",
-    "local_provisioner_templates",
-    "local_resources",
-    "media",
-    "menus",
-    "metaflows",
-    "migrations",
-    "mms",
-    "multi_factor",
-    "noauthn",
-    "noauthz",
-    "notifications",
-    "onboard",
-    "parked_calls",
-    "phone_numbers",
-    "pivot",
-    "port_requests",
-    "presence",
-    "profile",
-    "queues",
-    "quickcall",
-    "rate_limits",
-    "rates",
-    "recordings",
-    "registrations",
-    "resource_selectors",
-    "resource_templates",
-    "resources",
-    "search",
-    "security",
-    "services",
-    "shared_auth",
-    "simple_authz",
-    "skels",
-    "sms",
-    "storage",
-    "sup",
-    "system_configs",
-    "tasks",
-    "templates",
-    "temporal_rules",
-    "temporal_rules_sets",
-    "token_auth",
-    "token_restrictions",
-    "transactions",
-    "ubiquiti_auth",
-    "vmboxes",
-    "webhooks",
-    "websockets",
-    "whitelabel",
-];
-
-/// Nouns of which all that follows is a parameter.
-const LAST_NOUNS: [&str; 5] = ["braintree", "configs", "schemas", "sup", "system_configs"];
-
-impl Noun {
-    fn named(segment: &str) -> Option<Self> {
-        Some(match segment {
-            "accounts" => Self::Accounts,
-            "groups" => Self::Groups,
-            "users" => Self::Users,
-            "devices" => Self::Devices,
-            "user_auth" => Self::UserAuth,
-            "api_auth" => Self::ApiAuth,
-            "schemas" => Self::Schemas,
-            "about" => Self::About,
-            other if OTHER_NOUNS.contains(&other) => Self::Other,
-            _ => return None,
-        })
-    }
-}
-
-/// What a path is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Resource {
-    /// `…/groups`
-    Groups,
-    /// `…/groups/{id}`
-    Group(String),
-    /// `/v2/user_auth`
-    UserAuth,
-    /// `/v2/api_auth`
-    ApiAuth,
-    /// `/v2/schemas`
-    Schemas,
-    /// `/v2/schemas/{name}`
-    Schema(String),
-    /// `/v2/schemas/{name}/validation`
-    SchemaValidation(String),
-    /// `/v2/about`
-    About,
-    /// `/v2/accounts/{id}`, which Kazoo serves and we don't
-    Account,
-    /// Nothing that we know.
-    Unknown,
-}
-
-impl Resource {
-    /// The methods that the resource has, in the order in which Kazoo tells them.
-    pub fn methods(&self) -> &'static [&'static str] {
-        match self {
-            Self::Groups => &["PUT", "GET"],
-            Self::Group(_) => &["PATCH", "POST", "GET", "DELETE"],
-            Self::UserAuth | Self::ApiAuth | Self::SchemaValidation(_) => &["PUT"],
-            Self::Schemas | Self::Schema(_) | Self::About => &["GET"],
-            Self::Account => &["PATCH", "POST", "PUT", "GET", "DELETE"],
-            Self::Unknown => &[],
-        }
-    }
-
-    /// What counts and alerts call the resource.
-    pub fn route(&self) -> &'static str {
-        match self {
-            Self::Groups => "groups",
-            Self::Group(_) => "groups/{id}",
-            Self::UserAuth => "user_auth",
-            Self::ApiAuth => "api_auth",
-            Self::Schemas => "schemas",
-            Self::Schema(_) => "schemas/{name}",
-            Self::SchemaValidation(_) => "schemas/{name}/validation",
-            Self::About => "about",
-            Self::Account | Self::Unknown => "other",
-        }
-    }
-
-    /// Whether it can be asked for without a token, by a path that names nothing else.
-    fn can_be_open(&self) -> bool {
-        matches!(self, Self::UserAuth | Self::ApiAuth | Self::Schemas | Self::Schema(_) | Self::SchemaValidation(_))
-    }
-}
 
 /// Which account a path names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -251,8 +68,8 @@ impl Path {
             has_pages: version != "1",
             account: nouns.account(),
             // of more parameters than these Kazoo makes nothing
-            user: nouns.parameter_of(Noun::Users, 3),
-            device: nouns.parameter_of(Noun::Devices, 1),
+            user: nouns.parameter_of("users", 3),
+            device: nouns.parameter_of("devices", 1),
             resource,
             end: nouns.nouns.pop().map(|named| (named.name, named.parameters)),
         }))
@@ -304,14 +121,14 @@ impl Nouns {
         let accounts = self.nouns.iter().rposition(|named| named.noun == Noun::Accounts);
         match accounts {
             Some(0) if self.is_own_account => NamedAccount::Own,
-            Some(_) => self.parameter_of(Noun::Accounts, usize::MAX).map_or(NamedAccount::None, NamedAccount::Id),
+            Some(_) => self.parameter_of("accounts", usize::MAX).map_or(NamedAccount::None, NamedAccount::Id),
             None => NamedAccount::None,
         }
     }
 
     /// The first parameter of a noun, the last of that name, if it has at most so many.
-    fn parameter_of(&self, noun: Noun, most: usize) -> Option<String> {
-        let named = self.nouns.iter().rev().find(|named| named.noun == noun)?;
+    fn parameter_of(&self, noun: &str, most: usize) -> Option<String> {
+        let named = self.nouns.iter().rev().find(|named| named.name == noun)?;
         named.parameters.first().filter(|_| named.parameters.len() <= most).cloned()
     }
 
@@ -319,8 +136,8 @@ impl Nouns {
         let Some((end, before)) = self.nouns.split_last() else { return Resource::Unknown };
         let alone = before.is_empty();
         match (end.noun, end.parameters.as_slice()) {
-            (Noun::Groups, []) => Resource::Groups,
-            (Noun::Groups, [id]) => Resource::Group(id.clone()),
+            (Noun::Documents(kind), []) => Resource::Documents(kind),
+            (Noun::Documents(kind), [id]) => Resource::Document(kind, id.clone()),
             (Noun::UserAuth, []) if alone => Resource::UserAuth,
             (Noun::ApiAuth, []) if alone => Resource::ApiAuth,
             (Noun::Schemas, []) => Resource::Schemas,
@@ -344,6 +161,8 @@ impl Nouns {
 
 #[cfg(test)]
 mod tests {
+    use crate::kazoo::kind::GROUPS;
+
     use super::*;
 
     fn resource(path: &str) -> Resource {
@@ -352,19 +171,19 @@ mod tests {
 
     #[test]
     fn the_last_noun_and_its_parameters_are_the_resource() {
-        assert_eq!(resource("/v2/accounts/A/groups"), Resource::Groups);
-        assert_eq!(resource("/v2/accounts/A/groups/"), Resource::Groups);
-        assert_eq!(resource("/v2/accounts/A/groups/groups"), Resource::Groups);
-        assert_eq!(resource("/v3/accounts/A/users/U/groups/G"), Resource::Group("G".to_owned()));
-        assert_eq!(resource("/v2/account/groups/a%20b"), Resource::Group("a b".to_owned()));
-        assert_eq!(resource("/v2/account/any/groups"), Resource::Groups);
-        assert_eq!(resource("/v2/accounts/A/callflows/C/groups"), Resource::Groups);
+        assert_eq!(resource("/v2/accounts/A/groups"), Resource::Documents(&GROUPS));
+        assert_eq!(resource("/v2/accounts/A/groups/"), Resource::Documents(&GROUPS));
+        assert_eq!(resource("/v2/accounts/A/groups/groups"), Resource::Documents(&GROUPS));
+        assert_eq!(resource("/v3/accounts/A/users/U/groups/G"), Resource::Document(&GROUPS, "G".to_owned()));
+        assert_eq!(resource("/v2/account/groups/a%20b"), Resource::Document(&GROUPS, "a b".to_owned()));
+        assert_eq!(resource("/v2/account/any/groups"), Resource::Documents(&GROUPS));
+        assert_eq!(resource("/v2/accounts/A/callflows/C/groups"), Resource::Documents(&GROUPS));
         assert_eq!(resource("/v2/accounts/A/configs/groups"), Resource::Unknown);
         assert_eq!(resource("/v2/accounts/A%2fgroups"), Resource::Account);
         for unknown in ["/v2", "/v2/", "/v2//accounts/A/groups", "/v2/accounts/A/frobs", "/v2/accounts/A/groups/G/x"] {
             assert_eq!(resource(unknown), Resource::Unknown, "{unknown}");
         }
-        assert_eq!(resource("/v2/accounts/A/users/U/x/groups"), Resource::Groups);
+        assert_eq!(resource("/v2/accounts/A/users/U/x/groups"), Resource::Documents(&GROUPS));
         assert_eq!(resource("/v2/schemas/groups/validation"), Resource::SchemaValidation("groups".to_owned()));
     }
 

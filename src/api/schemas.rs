@@ -8,7 +8,7 @@ use std::time::Duration;
 use moka::future::Cache;
 
 use crate::document::{DbName, DocId, Document, json};
-use crate::kazoo::group;
+use crate::kazoo::documents::{self, is_deleted};
 use crate::kazoo::schema::{SYSTEM_SCHEMAS, Schema};
 use crate::store::{self, SharedStore};
 
@@ -87,7 +87,7 @@ impl Schemas {
     async fn document(&self, name: &str) -> store::Result<Option<Arc<Document>>> {
         let Ok(id) = name.parse::<DocId>() else { return Ok(None) };
         let document = self.store.get(&DbName::fixed(SYSTEM_SCHEMAS), &id).await?;
-        Ok(document.filter(|document| !document.is_true("pvt_deleted")))
+        Ok(document.filter(|document| !is_deleted(document)))
     }
 }
 
@@ -108,7 +108,7 @@ pub async fn validate(schemas: &Schemas, incoming: &Incoming, name: &str) -> Res
     let schema = schemas.named(name).await?;
     let data = incoming.data();
     let valid = match Document::from_raw(data) {
-        Some(data) => schema.validate(group::submitted(data))?,
+        Some(data) => schema.validate(documents::submitted(data))?,
         None => schema.validate_raw(data)?,
     };
     if incoming.only_reads() {

@@ -7,10 +7,11 @@ use crate::document::{Document, json};
 use crate::kazoo::login_attempt::Client;
 use crate::kazoo::schema::{API_AUTH, USER_AUTH};
 
-use super::Api;
-use super::answer::{Answer, Data, Frame, Paging, Shown};
+use super::answer::{Answer, Data, Paging, Shown};
+use super::context::Api;
 use super::error::Error;
 use super::incoming::Incoming;
+use super::response::Frame;
 
 /// `PUT /v2/user_auth`: `credentials` is the md5 or sha1 of `user:password`, the account is named by realm or name.
 pub async fn by_credentials(api: &Api, incoming: &Incoming, frame: &Frame) -> Result<Answer, Error> {
@@ -53,6 +54,7 @@ async fn signed_in(api: &Api, incoming: &Incoming, found: Result<Entrant, auth::
         page: Some(Paging { size: 1, ..Paging::default() }),
         created_id: Some(whom),
         token: Some(signed_in.token),
+        ..Answer::default()
     })
 }
 

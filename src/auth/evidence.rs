@@ -10,6 +10,7 @@ use moka::future::Cache;
 
 use crate::document::{DbName, DocId, Document};
 use crate::kazoo::account::{Account, AccountId};
+use crate::kazoo::documents::is_deleted;
 use crate::kazoo::erlang::integer_of;
 use crate::kazoo::page::PageSize;
 use crate::kazoo::profile::Ui;
@@ -165,7 +166,7 @@ impl<'m> Evidence<'m> {
     pub async fn owner(&self, account: AccountId, user: &DocId) -> Result<Option<Arc<Owner>>, Error> {
         let read = async || {
             let document = self.memory.store.get(&account.database(), user).await?;
-            let document = document.filter(|document| !document.is_true("pvt_deleted"));
+            let document = document.filter(|document| !is_deleted(document));
             Ok(document.map(|document| Owner {
                 secret: document.text("pvt_signature_secret"),
                 language: document.text("language"),
@@ -227,7 +228,7 @@ impl<'m> Evidence<'m> {
     async fn sign_in_config(&self, account: AccountId) -> Result<Option<Arc<sign_in::Config>>, Error> {
         let read = async || {
             let document = self.memory.store.get(&account.database(), &DocId::fixed(sign_in::ACCOUNT_CONFIG)).await?;
-            Ok(document.filter(|document| !document.is_true("pvt_deleted")).map(|of| sign_in::Config::of_document(&of)))
+            Ok(document.filter(|document| !is_deleted(document)).map(|of| sign_in::Config::of_document(&of)))
         };
         self.look(&self.memory.sign_in, account, read).await
     }

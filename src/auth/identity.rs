@@ -12,6 +12,7 @@ use crate::kazoo::account::{Account, AccountId};
 use crate::kazoo::restrictions::{self, Access, Restrictions, Whose};
 use crate::kazoo::sign_in::{BasicType, Method};
 use crate::kazoo::token::{self, Claims, IdentityKey};
+use crate::kazoo::verb::Verb;
 use crate::kazoo::views;
 use crate::store;
 
@@ -212,7 +213,7 @@ impl Evidence<'_> {
         target: Option<AccountId>,
         noun: &str,
         parameters: &[String],
-        verb: &str,
+        verb: Verb,
     ) -> Result<(), Error> {
         if self.account(identity.account).await?.is_some_and(|own| own.is_superduper_admin) {
             return Ok(());

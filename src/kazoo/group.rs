@@ -1,146 +1,18 @@
-//! A group's document: what a client's data becomes when it is created, replaced, patched and deleted, and what of
-//! it a client is shown. All of it is pure; the caller reads and writes.
-//!
-//! Public are the top-level fields that don't begin with `_` or `pvt_`; they are the client's. Private are the
-//! others; they are Kazoo's, and a client's are dropped.
+//! What is a group's own: its endpoints, its features, and the rows that lists have of it. All of it is pure.
 
+use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::document::{DocId, Document, json};
+use crate::document::{Document, json};
 
-use super::account::{AccountId, alphanumeric};
+use super::documents;
+use super::javascript::{count, is_listed, is_truthy, properties, value};
 
 /// `pvt_type` of a group.
 pub const TYPE: &str = "group";
 
-/// `pvt_vsn` of documents that crossbar writes.
-const VERSION: &str = "1";
-
-/// Who writes a document, for its private fields.
-#[derive(Debug, Clone)]
-pub struct Author {
-    /// The account whose document it is.
-    pub account: AccountId,
-    /// The token's account.
-    pub auth_account: AccountId,
-    /// The token's user, if it has one.
-    pub auth_user: Option<String>,
-    /// The request's id.
-    pub request_id: String,
-    /// Gregorian seconds.
-    pub now: i64,
-}
-
-/// Whether a stored document is shown as a group: not softly deleted, and of this type or, as in old databases,
-/// without a type.
-pub fn is_live(document: &Document) -> bool {
-    let deleted = document.get("pvt_deleted").is_some_and(|raw| raw.get() == "true");
-    let fits = match document.get("pvt_type") {
-        None => true,
-        Some(raw) => json::text(raw).is_some_and(|kind| kind == TYPE),
-    };
-    fits && !deleted
-}
-
-/// Whether a top-level field is Kazoo's or CouchDB's own.
-fn is_private(key: &str) -> bool {
-    key.starts_with('_') || key.starts_with("pvt_")
-}
-
-/// What a client is shown: the public fields, then `id`.
-pub fn public(document: &Document) -> Document {
-    let mut shown = document.clone();
-    shown.retain(|key| !is_private(key) && key != "id");
-    if let Some(id) = document.get("_id") {
-        shown.set("id", id.to_owned());
-    }
-    shown
-}
-
-/// What a client is shown of a group that it deleted.
-pub fn public_deleted(document: &Document) -> Document {
-    let mut shown = public(document);
-    shown.set("_read_only", json::raw(&serde_json::json!({ "deleted": true })));
-    shown
-}
-
-/// The fields of a client's data that are the client's to set. `id` is not: it is the document's name.
-pub fn submitted(mut data: Document) -> Document {
-    data.retain(|key| !is_private(key) && key != "id");
-    data
-}
-
-/// A new group of the client's (validated) fields, without a revision.
-pub fn create(id: &DocId, fields: Document, author: &Author) -> Document {
-    let mut document = Document::new();
-    document.set_text("_id", id.as_str());
-    document.extend(fields);
-    document.set_text("pvt_type", TYPE);
-    sign(&mut document, author);
-    document
-}
-
-/// The group `existing` with the client's (validated) fields in place of its public ones. Its private fields stay.
-pub fn replace(existing: &Document, fields: Document, author: &Author) -> Document {
-    let (mut document, mut private) = (Document::new(), existing.clone());
-    private.retain(is_private);
-    for key in ["_id", "_rev"] {
-        if let Some(value) = private.remove(key) {
-            document.set(key, value);
-        }
-    }
-    document.extend(fields);
-    document.extend(private);
-    sign(&mut document, author);
-    document
-}
-
-/// The public fields of `existing` with a client's changes merged in, as Kazoo's `kz_json:merge_left` does: objects key
-/// by key at every depth, but an empty one takes the place of what is there; everything else replaces. `null` removes
-/// a key, and no null is left in an object, whoever put it there; lists stay as they are, and so does an object that
-/// takes the place of what was none.
-pub fn merge(existing: &Document, changes: Document) -> Document {
-    merged(submitted(existing.clone()), submitted(changes))
-}
-
-fn merged(existing: Document, changes: Document) -> Document {
-    let mut target = Document::new();
-    for (key, value) in existing {
-        match changes.get(&key) {
-            Some(_) => target.set(key, value),
-            None => set_without_nulls(&mut target, key, value),
-        }
-    }
-    for (key, change) in changes {
-        let Some(replaced) = target.get(&key) else {
-            set_without_nulls(&mut target, key, change);
-            continue;
-        };
-        match (Document::from_raw(&change), Document::from_raw(replaced)) {
-            (Some(change), Some(inner)) if !change.is_empty() => target.set(key, merged(inner, change).to_raw()),
-            _ if change.get() == "null" => drop(target.remove(&key)),
-            _ => target.set(key, change),
-        }
-    }
-    target
-}
-
-/// Sets a field to a value, without the nulls of its objects.
-fn set_without_nulls(target: &mut Document, key: String, value: Box<RawValue>) {
-    match Document::from_raw(&value) {
-        Some(fields) => target.set(key, merged(fields, Document::new()).to_raw()),
-        None if value.get() == "null" => {}
-        None => target.set(key, value),
-    }
-}
-
-/// The group softly deleted: still there, but found by nobody.
-pub fn delete(existing: &Document, author: &Author) -> Document {
-    let mut document = existing.clone();
-    sign(&mut document, author);
-    document.set("pvt_deleted", json::raw(&true));
-    document
-}
+/// What an endpoint that is a user says that it is.
+pub const USER: &str = "user";
 
 /// The endpoints of a group: the id of each, and the type of document that it says it names.
 pub fn endpoints(document: &Document) -> impl Iterator<Item = (String, Option<String>)> {
@@ -148,129 +20,62 @@ pub fn endpoints(document: &Document) -> impl Iterator<Item = (String, Option<St
     endpoints.into_iter().map(|(id, raw)| (id, Document::from_raw(&raw).and_then(|endpoint| endpoint.text("type"))))
 }
 
-/// The group without some of its endpoints, as Kazoo's own maintenance writes a document: nobody's request, so who
-/// wrote last stays, and only the time changes. `now` in gregorian seconds.
+/// The group without some of its endpoints, as Kazoo's own maintenance writes a document ([`documents::touch`]). `now` in
+/// gregorian seconds.
 pub fn without_endpoints(existing: &Document, removed: &[String], now: i64) -> Document {
     let mut document = existing.clone();
     if let Some(mut endpoints) = document.get("endpoints").and_then(Document::from_raw) {
         endpoints.retain(|id| !removed.iter().any(|removed| removed == id));
         document.set("endpoints", endpoints.to_raw());
     }
-    document.set("pvt_modified", json::raw(&now));
+    documents::touch(&mut document, now);
     document
 }
 
-/// Sets the private fields that tell who wrote the document, when, and for which account.
-fn sign(document: &mut Document, author: &Author) {
-    let encoded = author.account.encoded_database();
-    for (key, value) in
-        [("pvt_vsn", VERSION), ("pvt_account_id", author.account.as_str()), ("pvt_account_db", &encoded)]
-    {
-        if !document.contains(key) {
-            document.set_text(key, value);
-        }
+/// A list's row of a group, or None if the list does not show the document.
+pub fn row(document: &Document) -> Option<Box<RawValue>> {
+    if !is_listed(document, TYPE) {
+        return None;
     }
-    if !document.contains("_rev") {
-        document.set("pvt_created", json::raw(&author.now));
+    let mut features = enabled_features(document)?;
+    let music = document.get("music_on_hold").map(value).unwrap_or_default();
+    if music.get("media_id").is_some_and(is_truthy) {
+        features.push("music_on_hold".to_owned());
     }
-    document.set("pvt_modified", json::raw(&author.now));
-    document.set_text("pvt_request_id", &author.request_id);
-    match &author.auth_user {
-        Some(user) => document.set_text("pvt_auth_user_id", user),
-        None => drop(document.remove("pvt_auth_user_id")),
+    let mut row = Document::new();
+    row.set("id", document.get("_id")?.to_owned());
+    if let Some(name) = document.get("name") {
+        row.set("name", name.to_owned());
     }
-    document.set_text("pvt_auth_account_id", author.auth_account.as_str());
-    document.set("pvt_is_authenticated", json::raw(&true));
-    if let Some(name) = document.text("name") {
-        document.set_text("pvt_alphanum_name", &alphanumeric(&name));
-    }
+    row.set("features", json::raw(&features));
+    row.set("endpoints", json::raw(&document.get("endpoints").map_or(0, |raw| count(&value(raw)))));
+    let flags = document.get("flags").filter(|raw| is_truthy(&value(raw)));
+    row.set("flags", flags.map_or_else(|| json::raw(&[(); 0]), ToOwned::to_owned));
+    Some(row.to_raw())
 }
 
-/// A key that stands twice in a client's data is stored with its last value, but Kazoo makes `pvt_alphanum_name` of
-/// the first; so do we, since Kazoo's own nodes look the name up.
-pub fn name_by_first_value(document: &mut Document, data: &RawValue) {
-    if let Some(name) = json::first_field(data, "name").and_then(|raw| json::text(&raw)) {
-        document.set_text("pvt_alphanum_name", &alphanumeric(&name));
+/// The keys of `smartpbx` whose value has a truthy `enabled`; None where a value is null.
+fn enabled_features(document: &Document) -> Option<Vec<String>> {
+    let smartpbx = document.get("smartpbx").map(value).unwrap_or_default();
+    let mut features = Vec::new();
+    for (feature, settings) in properties(&smartpbx) {
+        if settings.is_null() {
+            return None;
+        }
+        if settings.get("enabled").is_some_and(is_truthy) {
+            features.push(feature);
+        }
     }
+    Some(features)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn merge_texts(existing: &str, changes: &str) -> String {
-        merge(&Document::parse(existing).unwrap(), Document::parse(changes).unwrap()).to_json()
+/// The users that are a group's endpoints, as they are listed; none where the map function stumbles over a null.
+pub fn users(document: &Document) -> Vec<String> {
+    let endpoints = document.get("endpoints").map(value).unwrap_or_default();
+    let endpoints = properties(&endpoints);
+    if endpoints.iter().any(|(_, endpoint)| endpoint.is_null()) {
+        return Vec::new();
     }
-
-    #[test]
-    fn changes_are_merged_as_kazoo_merges_them() {
-        for (existing, changes, merged) in [
-            (r#"{"a":{"b":1,"c":2}}"#, r#"{"a":{"c":3,"d":4}}"#, r#"{"a":{"b":1,"c":3,"d":4}}"#),
-            (r#"{"a":{"b":{"c":1}},"d":1}"#, r#"{"a":{"b":{"c":null}},"d":null}"#, r#"{"a":{"b":{}}}"#),
-            // an empty object replaces
-            (r#"{"endpoints":{"u":{}}}"#, r#"{"endpoints":{}}"#, r#"{"endpoints":{}}"#),
-            // so do lists and scalars, and what was none
-            (
-                r#"{"a":[1,2],"b":{"c":1},"d":5}"#,
-                r#"{"a":[null],"b":7,"d":{"e":1}}"#,
-                r#"{"a":[null],"b":7,"d":{"e":1}}"#,
-            ),
-            // no null is left in an object
-            (
-                r#"{"a":null,"b":{"c":null,"d":[{"e":null}]}}"#,
-                r#"{"f":{"g":null}}"#,
-                r#"{"b":{"d":[{"e":null}]},"f":{}}"#,
-            ),
-            // but in the place of what was no object, one stays as it came
-            (
-                r#"{"t":"x","l":[1],"n":5,"z":null,"o":{"t":1}}"#,
-                r#"{"t":{"a":null},"l":{"a":{"b":null}},"n":{"a":null,"b":1},"z":{"a":null},"o":{"t":{"a":null}}}"#,
-                r#"{"t":{"a":null},"l":{"a":{"b":null}},"n":{"a":null,"b":1},"z":{"a":null},"o":{"t":{"a":null}}}"#,
-            ),
-            // private fields are nobody's to change, and the id is the document's name
-            (r#"{"_id":"x","pvt_a":1,"n":1}"#, r#"{"_id":"y","id":"z","pvt_a":2,"n":2}"#, r#"{"n":2}"#),
-            // numbers keep their digits
-            (
-                r#"{"n":1.10,"o":{"m":123456789012345678901234567890}}"#,
-                r#"{"o":{"k":1e3}}"#,
-                r#"{"n":1.10,"o":{"m":123456789012345678901234567890,"k":1e3}}"#,
-            ),
-        ] {
-            assert_eq!(merge_texts(existing, changes), merged, "{existing} with {changes}");
-        }
-    }
-
-    /// Objects of these values.
-    fn object_of(value: BoxedStrategy<String>) -> BoxedStrategy<String> {
-        let key = prop_oneof![Just("a"), Just("b"), Just("c")];
-        let object = |fields: std::collections::BTreeMap<&str, String>| {
-            let fields: Vec<String> = fields.iter().map(|(key, value)| format!("\"{key}\":{value}")).collect();
-            format!("{{{}}}", fields.join(","))
-        };
-        prop::collection::btree_map(key, value, 0..4).prop_map(object).boxed()
-    }
-
-    fn any_object() -> BoxedStrategy<String> {
-        let scalars = ["null", "1", "\"x\"", "[null]"].map(str::to_owned).to_vec();
-        object_of(prop::sample::select(scalars).prop_recursive(3, 20, 4, object_of).boxed())
-    }
-
-    proptest! {
-        #[test]
-        fn from_the_second_time_on_merging_the_same_changes_changes_nothing(
-            existing in any_object(), changes in any_object()
-        ) {
-            // the first time, an object with nulls may have taken the place of what was none
-            let twice = merge_texts(&merge_texts(&existing, &changes), &changes);
-            prop_assert_eq!(merge_texts(&twice, &changes), twice);
-        }
-
-        #[test]
-        fn merging_nothing_only_takes_nulls_away(existing in any_object()) {
-            let once = merge_texts(&existing, "{}");
-            prop_assert_eq!(merge_texts(&once, "{}"), once.clone());
-            prop_assert!(!once.replace("[null]", "").contains("null"));
-        }
-    }
+    let is_user = |endpoint: &Value| endpoint.get("type").and_then(Value::as_str) == Some(USER);
+    endpoints.into_iter().filter(|(_, endpoint)| is_user(endpoint)).map(|(id, _)| id).collect()
 }

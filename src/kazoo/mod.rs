@@ -2,9 +2,13 @@
 //! lists show, how a filter compares, where a page ends, what a token claims and may do, how one may sign in.
 
 pub mod account;
+mod account_id;
+pub mod documents;
 pub mod erlang;
 pub mod filter;
 pub mod group;
+pub mod javascript;
+pub mod kind;
 pub mod login_attempt;
 pub mod notice;
 pub mod page;
@@ -14,4 +18,5 @@ pub mod schema;
 pub mod sign_in;
 pub mod time;
 pub mod token;
+pub mod verb;
 pub mod views;

@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::document::{DbName, Document, Revision, json};
 
 use super::account::AccountId;
+use super::documents::is_deleted;
 
 /// The topic exchange that notices go to.
 pub const EXCHANGE: &str = "configuration";
@@ -47,7 +48,7 @@ impl Notice {
         message_id: &str,
     ) -> Option<Self> {
         let id = document.id().filter(|id| !id.starts_with('_'))?;
-        let is_soft_deleted = document.is_true("pvt_deleted");
+        let is_soft_deleted = is_deleted(document);
         let event = if is_soft_deleted || document.is_true("_deleted") {
             "doc_deleted"
         } else if document.contains("_rev") {

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use crate::document::{Document, json};
 
 use super::account::AccountId;
+use super::verb::Verb;
 
 /// The id of the document in an account's database.
 pub const DOCUMENT: &str = "token_restrictions";
@@ -105,8 +106,8 @@ pub struct Access<'a> {
     pub parameters: &'a [String],
     /// The account.
     pub account: Whose,
-    /// What is to be done: a method's name, in capitals.
-    pub verb: &'a str,
+    /// What is to be done.
+    pub verb: Verb,
 }
 
 /// Whether a token of this `method` (a crossbar module's name) and privilege level may do what `access` says, by its
@@ -127,7 +128,7 @@ pub fn allow(
         None | Some(Value::Null) => Ok(true),
         Some(Value::Object(nouns)) => Ok(verbs(nouns, access).iter().any(|verb| {
             let verb = verb.as_str();
-            verb == Some(access.verb) || verb == Some(ANY)
+            verb == Some(access.verb.name()) || verb == Some(ANY)
         })),
         Some(_) => Err(Malformed(level.to_owned())),
     }
@@ -277,7 +278,7 @@ mod tests {
             priv_level in one_of(&["user", "admin", "other"]),
             noun in one_of(&["groups", "schemas", "about"]),
             parameters in prop::collection::vec(one_of(&["a", "b"]), 0..3),
-            verb in one_of(&["GET", "PUT", "DELETE"]),
+            verb in prop::sample::select(vec![Verb::Get, Verb::Put, Verb::Delete]),
             whose in 0..4,
         ) {
             let id = |text: &str| text.parse::<AccountId>().unwrap();
@@ -290,7 +291,7 @@ mod tests {
             let request = in_words::Request {
                 noun: &noun,
                 parameters: &parameters,
-                verb: &verb,
+                verb: verb.name(),
                 account: named,
                 is_own: matches!(whose, Whose::Own(_)),
                 is_descendant: matches!(whose, Whose::Descendant(_)),
@@ -302,7 +303,7 @@ mod tests {
             let parsed = |tree: &Value| Document::parse(&tree.to_string()).unwrap();
             let account = Restrictions::of_account(&parsed(&document)).unwrap();
             let system = Restrictions::of_system(&parsed(&system));
-            let access = Access { noun: &noun, parameters: &parameters, account: whose, verb: &verb };
+            let access = Access { noun: &noun, parameters: &parameters, account: whose, verb };
             prop_assert_eq!(allow(&account, &system, &method, &priv_level, &access), Ok(!denied));
         }
     }

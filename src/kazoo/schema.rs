@@ -14,7 +14,7 @@ use valico::json_schema::{SchemaVersion, Scope};
 
 use crate::document::{Document, Revision, json};
 
-use super::group;
+use super::documents;
 
 /// The database of an operator's schemas.
 pub const SYSTEM_SCHEMAS: &str = "system_schemas";
@@ -84,7 +84,7 @@ impl Schema {
     /// A schema by its document, and the documents of those that it refers to, by their names.
     pub fn new(name: &str, document: &Document, others: &BTreeMap<String, Arc<Document>>) -> Self {
         static NUMBERS: AtomicU64 = AtomicU64::new(0);
-        let mut public = group::public(document);
+        let mut public = documents::public(document);
         public.set_text("id", name);
         let mut tree = tree(document);
         let definitions: Map<String, Value> =
@@ -198,7 +198,7 @@ impl Schema {
 /// A schema's document as valico reads it: without what is no part of a schema, and with draft 4's flags as the
 /// numbers that later drafts have.
 fn tree(document: &Document) -> Value {
-    let mut document = group::submitted(document.clone());
+    let mut document = documents::submitted(document.clone());
     document.remove("$schema");
     let mut tree = json::tree(&document.to_raw()).unwrap_or_default();
     number_exclusive_limits(&mut tree);

@@ -5,13 +5,13 @@
 //! over which a map function stumbles (a property of null) is in no row.
 
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
 
-use crate::document::{DbName, Document, json};
+use crate::document::{DbName, Document};
 use crate::store::{DesignDocument, Emit, View};
 
 use super::account::{ACCOUNTS, AccountId, alphanumeric};
 use super::group;
+use super::javascript::{is_listed, is_truthy, value};
 
 /// An account's groups, by group id.
 pub const GROUPS: View = View {
@@ -20,15 +20,24 @@ pub const GROUPS: View = View {
     version: 1,
     holds: is_account,
     map: |document, emit| {
-        if let Some(row) = group_row(document) {
+        if let Some(row) = group::row(document) {
             emit(&document.id().unwrap_or_default(), &row);
         }
     },
 };
 
 /// An account's groups, by each user that is an endpoint.
-pub const GROUPS_BY_USER: View =
-    View { design: "groups", name: "crossbar_listing_by_user", version: 1, holds: is_account, map: groups_by_user };
+pub const GROUPS_BY_USER: View = View {
+    design: "groups",
+    name: "crossbar_listing_by_user",
+    version: 1,
+    holds: is_account,
+    map: |document, emit| {
+        if let Some(row) = group::row(document) {
+            group::users(document).iter().for_each(|user| emit(user, &row));
+        }
+    },
+};
 
 /// The users of an account, by the md5 of `user:password`.
 pub const USERS_BY_MD5: View = View {
@@ -106,69 +115,18 @@ fn is_accounts(database: &DbName) -> bool {
     database.as_str() == ACCOUNTS
 }
 
-/// A list's row of a group, or None if the list does not show the document.
-fn group_row(document: &Document) -> Option<Box<RawValue>> {
-    if !is_of_type(document, group::TYPE) {
-        return None;
-    }
-    let mut features = enabled_features(document)?;
-    let music = document.get("music_on_hold").map(value).unwrap_or_default();
-    if music.get("media_id").is_some_and(is_truthy) {
-        features.push("music_on_hold".to_owned());
-    }
-    let mut row = Document::new();
-    row.set("id", document.get("_id")?.to_owned());
-    if let Some(name) = document.get("name") {
-        row.set("name", name.to_owned());
-    }
-    row.set("features", json::raw(&features));
-    row.set("endpoints", json::raw(&document.get("endpoints").map_or(0, |raw| count(&value(raw)))));
-    let flags = document.get("flags").filter(|raw| is_truthy(&value(raw)));
-    row.set("flags", flags.map_or_else(|| json::raw(&[(); 0]), ToOwned::to_owned));
-    Some(row.to_raw())
-}
-
-/// The keys of `smartpbx` whose value has a truthy `enabled`; None where a value is null.
-fn enabled_features(document: &Document) -> Option<Vec<String>> {
-    let smartpbx = document.get("smartpbx").map(value).unwrap_or_default();
-    let mut features = Vec::new();
-    for (feature, settings) in properties(&smartpbx) {
-        if settings.is_null() {
-            return None;
-        }
-        if settings.get("enabled").is_some_and(is_truthy) {
-            features.push(feature);
-        }
-    }
-    Some(features)
-}
-
-fn groups_by_user(document: &Document, emit: &mut Emit<'_>) {
-    let Some(row) = group_row(document) else { return };
-    let endpoints = document.get("endpoints").map(value).unwrap_or_default();
-    let endpoints = properties(&endpoints);
-    if endpoints.iter().any(|(_, endpoint)| endpoint.is_null()) {
-        return;
-    }
-    for (id, endpoint) in endpoints {
-        if endpoint.get("type").and_then(Value::as_str) == Some("user") {
-            emit(&id, &row);
-        }
-    }
-}
-
 fn credentials(document: &Document, key: &str, emit: &mut Emit<'_>) {
     let enabled = document.get("enabled").is_some_and(|raw| is_truthy(&value(raw)));
     if let Some(digest) = document.text(key).filter(|digest| !digest.is_empty())
         && enabled
-        && is_of_type(document, "user")
+        && is_listed(document, "user")
     {
         emit(&digest, &picked(document, &[("owner_id", "_id"), ("account_id", "pvt_account_id")]));
     }
 }
 
 fn account(document: &Document) -> Option<()> {
-    is_of_type(document, "account").then_some(())
+    is_listed(document, "account").then_some(())
 }
 
 fn account_and_database(document: &Document) -> Box<RawValue> {
@@ -181,57 +139,12 @@ fn picked(document: &Document, names: &[(&str, &str)]) -> Box<RawValue> {
     names.iter().filter_map(field).collect::<Document>().to_raw()
 }
 
-fn is_of_type(document: &Document, kind: &str) -> bool {
-    let deleted = document.get("pvt_deleted").is_some_and(|raw| is_truthy(&value(raw)));
-    !deleted && document.text("pvt_type").is_some_and(|of| of == kind)
-}
-
-/// A field's value as a tree; null for one that is nested too deep to be walked.
-fn value(raw: &RawValue) -> Value {
-    json::tree(raw).unwrap_or_default()
-}
-
-/// What JavaScript takes for true.
-fn is_truthy(value: &Value) -> bool {
-    match value {
-        Value::Null => false,
-        Value::Bool(is_true) => *is_true,
-        Value::Number(number) => number.as_f64().is_none_or(|number| number != 0.0),
-        Value::String(text) => !text.is_empty(),
-        Value::Array(_) | Value::Object(_) => true,
-    }
-}
-
-/// What `for in` walks: an object's properties, an array's indexes.
-fn properties(value: &Value) -> Vec<(String, &Value)> {
-    match value {
-        Value::Object(fields) => in_order(fields),
-        Value::Array(items) => items.iter().enumerate().map(|(at, item)| (at.to_string(), item)).collect(),
-        _ => Vec::new(),
-    }
-}
-
-/// An object's properties in JavaScript's order: those that are array indexes first, by number, then the others as
-/// they stand.
-fn in_order(fields: &Map<String, Value>) -> Vec<(String, &Value)> {
-    let index = |key: &str| key.parse::<u32>().ok().filter(|index| *index < u32::MAX && index.to_string() == key);
-    let mut properties: Vec<_> = fields.iter().map(|(key, value)| (key.clone(), value)).collect();
-    properties.sort_by_key(|(key, _)| index(key).map_or((true, 0), |index| (false, index)));
-    properties
-}
-
-/// How many properties `for in` walks; of a string, its UTF-16 units.
-fn count(value: &Value) -> usize {
-    match value {
-        Value::Object(fields) => fields.len(),
-        Value::Array(items) => items.len(),
-        Value::String(text) => text.encode_utf16().count(),
-        _ => 0,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
+    use crate::document::json;
+
     use super::*;
     use crate::document::hex;
     use md5::{Digest, Md5};

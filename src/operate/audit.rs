@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::databases::{Error, documents};
 use crate::document::{DbName, DocId, Document, Revision};
 use crate::kazoo::account::AccountId;
+use crate::kazoo::documents::{is_deleted, is_of_type};
 use crate::kazoo::{group, views};
 use crate::store::{self, Attachments, Server, Store, View};
 use crate::world::World;
@@ -19,7 +20,7 @@ use crate::world::World;
 use super::{PARALLEL, account_of, counted, databases, write_lines};
 
 /// The types of documents that a group's endpoints name.
-const NAMED: [&str; 3] = ["user", "device", group::TYPE];
+const NAMED: [&str; 3] = [group::USER, "device", group::TYPE];
 
 /// How many revisions of a conflict are named.
 const REVISIONS: usize = 3;
@@ -191,12 +192,8 @@ async fn audit_database(store: &dyn Server, database: &DbName) -> Result<Vec<Fau
     Ok(kinds.into_iter().map(fault).collect())
 }
 
-fn is_deleted(document: &Document) -> bool {
-    document.is_true("pvt_deleted")
-}
-
 fn is_group(document: &Document) -> bool {
-    group::is_live(document) && document.text("pvt_type").is_some_and(|kind| kind == group::TYPE)
+    !is_deleted(document) && is_of_type(document, group::TYPE)
 }
 
 fn conflict(document: &Document) -> Option<Kind> {
@@ -223,7 +220,7 @@ fn skipping_view(group: &Document) -> Option<View> {
     if !has_rows(&views::GROUPS) {
         return Some(views::GROUPS);
     }
-    let has_users = group::endpoints(group).any(|(_, names)| names.as_deref() == Some("user"));
+    let has_users = group::endpoints(group).any(|(_, names)| names.as_deref() == Some(group::USER));
     (has_users && !has_rows(&views::GROUPS_BY_USER)).then_some(views::GROUPS_BY_USER)
 }
 

@@ -14,6 +14,7 @@ use crate::auth::{Auth, Credentials, System};
 use crate::databases::{self, documents};
 use crate::document::{DbName, DocId, Document};
 use crate::kazoo::account::AccountId;
+use crate::kazoo::documents::{is_deleted, is_of_type};
 use crate::kazoo::schema::{SYSTEM_SCHEMAS, Schema};
 use crate::kazoo::token::{Claims, SigningKey};
 use crate::metrics::Metrics;
@@ -324,8 +325,7 @@ async fn token(
 /// Who of an account has a secret that signs tokens: the account itself, or a user.
 async fn owner_of(store: &dyn Server, account: AccountId) -> Result<Option<(Option<DocId>, String)>, databases::Error> {
     let database = account.database();
-    let secret =
-        |document: &Document| document.text("pvt_signature_secret").filter(|_| !document.is_true("pvt_deleted"));
+    let secret = |document: &Document| document.text("pvt_signature_secret").filter(|_| !is_deleted(document));
     let Some(own) = store.get(&database, &account.document_id()).await? else { return Ok(None) };
     if let Some(secret) = secret(&own) {
         return Ok(Some((None, secret)));
@@ -333,7 +333,7 @@ async fn owner_of(store: &dyn Server, account: AccountId) -> Result<Option<(Opti
     let documents = documents(store, &database, Attachments::Named);
     pin_mut!(documents);
     while let Some(document) = documents.try_next().await? {
-        let is_user = document.text("pvt_type").is_some_and(|kind| kind == "user");
+        let is_user = is_of_type(&document, "user");
         let id = document.id().filter(|_| is_user).and_then(|id| id.parse().ok());
         if let (Some(id), Some(secret)) = (id, secret(&document)) {
             return Ok(Some((Some(id), secret)));

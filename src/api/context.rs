@@ -1,0 +1,64 @@
+//! What requests share, and what a request is once it may be done.
+
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+
+use crate::auth::{Auth, Identity};
+use crate::kazoo::account::Account;
+use crate::metrics::Metrics;
+use crate::store::SharedStore;
+use crate::world::World;
+
+use super::conditions::Conditions;
+use super::incoming::Incoming;
+use super::limit::Limiter;
+use super::path::Path;
+use super::response::Frame;
+use super::schemas::Schemas;
+
+/// What every request shares.
+pub struct Api {
+    /// Where the documents are.
+    pub store: SharedStore,
+    /// Who may do what.
+    pub auth: Auth,
+    /// What data are checked by.
+    pub schemas: Schemas,
+    /// Who asks too often.
+    pub limiter: Limiter,
+    /// Time and new ids.
+    pub world: World,
+    /// What envelopes call this process.
+    pub node: String,
+    /// What is counted.
+    pub metrics: Metrics,
+}
+
+/// A request that may be done: its account is there, its token was believed, and may act on the account.
+pub(super) struct Authorized<'r> {
+    /// What every request shares.
+    pub(super) api: &'r Api,
+    /// The request.
+    pub(super) incoming: &'r Incoming,
+    /// Its path.
+    pub(super) path: &'r Path,
+    /// What its answer is framed by.
+    pub(super) frame: &'r Frame,
+    /// Whose token it came with.
+    pub(super) identity: Identity,
+    /// The account that it is about.
+    pub(super) account: Arc<Account>,
+}
+
+impl Authorized<'_> {
+    /// The data that were sent; an empty object if there were none.
+    pub(super) fn data(&self) -> &RawValue {
+        self.incoming.data()
+    }
+
+    /// The conditions under which the client wants it done.
+    pub(super) fn conditions(&self) -> &Conditions {
+        &self.frame.conditions
+    }
+}

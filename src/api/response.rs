@@ -1,0 +1,282 @@
+//! How an answer or an error is put into an HTTP response: envelope, ETag, content type, CORS, in one place for both.
+
+use actix_web::http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CONTENT_DISPOSITION, CONTENT_LANGUAGE, CONTENT_TYPE,
+    ETAG, EXPIRES, LOCATION, RETRY_AFTER, VARY,
+};
+use actix_web::http::{Method, StatusCode};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
+use md5::{Digest, Md5};
+use serde::Serialize;
+
+use crate::document::{hex, json, segment};
+use crate::kazoo::account::AccountId;
+use crate::kazoo::verb::Verb;
+
+use super::answer::{Answer, Data, Shown};
+use super::conditions::{Conditions, Met};
+use super::csv;
+use super::error::{Error, ErrorBody};
+use super::incoming::{self, Incoming};
+use super::negotiation::{self, Format};
+
+/// The Kazoo whose answers these are.
+const KAZOO_VERSION: &str = "4.3.143";
+
+const CORS_HEADERS: &str = "content-type, depth, user-agent, x-http-method-override, x-file-size, x-requested-with, \
+    if-modified-since, x-file-name, cache-control, x-auth-token, x-kazoo-cluster-id, if-match";
+const CORS_EXPOSED: &str = "content-type, x-auth-token, x-request-id, x-kazoo-cluster-id, location, etag, etag";
+const CORS_MAX_AGE: &str = "86400";
+
+/// What an answer depends on, and when it was no longer fresh: Kazoo's.
+const VARIES_BY: &str = "accept-language, accept";
+const EXPIRED: &str = "Fri, 01 Jan 1999 00:00:00 GMT";
+
+/// What an answer needs to know of its request.
+#[derive(Debug, Clone)]
+pub struct Frame {
+    /// The request's id.
+    pub request_id: String,
+    /// The request's method.
+    pub method: Method,
+    /// The request's path, without a slash at its end.
+    pub path: String,
+    /// The token that it carried, once it was read.
+    pub token: Option<String>,
+    /// The account that it is about, once it was found.
+    pub account: Option<AccountId>,
+    /// The methods of the resource.
+    pub methods: &'static [Verb],
+    /// What counts call the resource.
+    pub route: &'static str,
+    /// Whether a page of another origin asks.
+    pub is_cors: bool,
+    /// Whether the path is of the first version, whose errors are texts and whose lists have no pages.
+    pub is_first_version: bool,
+    /// The form of the answer.
+    pub format: Format,
+    /// The language of the answer, once what the client accepts was looked at.
+    pub language: Option<String>,
+    /// The function that the answer is wrapped in.
+    pub jsonp: Option<String>,
+    /// Whether the JSON is indented.
+    pub is_pretty: bool,
+    /// Which answers the client has no use for.
+    pub conditions: Conditions,
+    /// The process that answers.
+    pub node: String,
+    /// The time of the answer, in ISO 8601.
+    pub timestamp: String,
+}
+
+/// A successful answer's envelope, its keys in Kazoo's order.
+#[derive(Serialize)]
+struct Envelope<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_start_key: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    page_size: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start_key: Option<&'a str>,
+    data: &'a Data,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revision: Option<&'a str>,
+    timestamp: &'a str,
+    version: &'a str,
+    node: &'a str,
+    request_id: &'a str,
+    status: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth_token: Option<&'a str>,
+}
+
+/// An error's envelope.
+#[derive(Serialize)]
+struct ErrorEnvelope<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    page_size: Option<usize>,
+    data: &'a serde_json::Value,
+    error: &'a str,
+    message: &'a str,
+    status: &'a str,
+    timestamp: &'a str,
+    version: &'a str,
+    node: &'a str,
+    request_id: &'a str,
+    auth_token: &'a str,
+}
+
+impl Frame {
+    /// Looks at what the client accepts, in which form and language.
+    ///
+    /// Errors: [`Error::NotAcceptable`].
+    pub fn negotiate(&mut self, request: &HttpRequest, incoming: &Incoming) -> Result<(), Error> {
+        self.format = negotiation::format(request, incoming.parameter("accept").as_deref())?;
+        self.language = Some(negotiation::language(request));
+        Ok(())
+    }
+
+    /// The response to a request that was answered.
+    pub fn respond(&self, answer: &Answer) -> HttpResponse {
+        let reads = incoming::only_reads(&self.method);
+        let revision = match &answer.revision {
+            Shown::None => None,
+            Shown::Revision(revision) => Some(revision.to_string()),
+            Shown::Digest => {
+                // what follows a page belongs to it
+                let next = answer.page.as_ref().and_then(|page| page.next.as_deref());
+                let digest = Md5::new().chain_update(json::encode(&answer.data));
+                Some(hex(&digest.chain_update(next.unwrap_or_default()).finalize()))
+            }
+            Shown::Automatic => Some("automatic".to_owned()),
+        };
+        let etag = revision.as_deref().filter(|_| reads);
+        // a write's conditions were looked at before it was done
+        let met = if reads { self.conditions.met(etag, reads) } else { Met::Yes };
+        let status = match met {
+            Met::Yes if answer.created => StatusCode::CREATED,
+            Met::Yes => StatusCode::OK,
+            Met::NotModified => StatusCode::NOT_MODIFIED,
+            Met::No => return self.fail(&Error::PreconditionFailed),
+        };
+        let mut response = self.response(status);
+        if let Some(etag) = etag {
+            response.insert_header((ETAG, format!("\"{etag}\"")));
+        }
+        if let Some(id) = &answer.created_id {
+            response.insert_header((LOCATION, format!("{}/{}", self.path, segment(id))));
+        }
+        if reads {
+            response.insert_header((EXPIRES, EXPIRED));
+        }
+        if status == StatusCode::NOT_MODIFIED {
+            return response.finish();
+        }
+        if reads && self.format == Format::Csv {
+            if matches!(&answer.data, Data::List(rows) if rows.is_empty()) {
+                return self.response(StatusCode::NO_CONTENT).finish();
+            }
+            response.insert_header((CONTENT_TYPE, "text/csv"));
+            response.insert_header((CONTENT_DISPOSITION, format!("attachment; filename=\"{}\"", answer.table.file)));
+            return response.body(match &answer.data {
+                Data::One(document) => csv::of_document(document, answer.table),
+                Data::List(rows) => csv::of_rows(rows),
+            });
+        }
+        let page = answer.page.as_ref().filter(|_| !self.is_first_version);
+        let body = self.encode(&Envelope {
+            next_start_key: page.and_then(|page| page.next.as_deref()),
+            page_size: page.map(|page| page.size),
+            start_key: page.and_then(|page| page.start.as_deref()),
+            data: &answer.data,
+            revision: revision.as_deref(),
+            timestamp: &self.timestamp,
+            version: KAZOO_VERSION,
+            node: &self.node,
+            request_id: &self.request_id,
+            status: "success",
+            auth_token: answer.token.as_deref().or(self.token.as_deref()),
+        });
+        response.body(body)
+    }
+
+    /// The response to a request that failed.
+    pub fn fail(&self, error: &Error) -> HttpResponse {
+        let ErrorBody { status, message, data } = match error.body() {
+            Ok(body) => body,
+            Err(status) => return self.response(status).finish(),
+        };
+        let mut response = self.response(status);
+        self.add_cors(&mut response);
+        if matches!(error, Error::InvalidMethod) {
+            response.insert_header((ALLOW, names(self.methods).join(", ")));
+        }
+        if let Some(seconds) = error.retry_after() {
+            response.insert_header((RETRY_AFTER, seconds.to_string()));
+        }
+        if self.jsonp.is_some() {
+            response.insert_header((CONTENT_TYPE, "application/javascript"));
+        }
+        let text = data.get("message").filter(|text| self.is_first_version && text.is_string());
+        let token = self.token.as_deref().filter(|_| !error.is_of_body());
+        response.body(self.encode(&ErrorEnvelope {
+            page_size: error.rows_found().filter(|_| !self.is_first_version),
+            data: text.unwrap_or(&data),
+            error: status.as_str(),
+            message,
+            status: "error",
+            timestamp: &self.timestamp,
+            version: KAZOO_VERSION,
+            node: &self.node,
+            request_id: &self.request_id,
+            auth_token: token.unwrap_or("undefined"),
+        }))
+    }
+
+    /// The response to a browser that asks what it may ask.
+    pub fn preflight(&self, asked_for: Option<&str>) -> HttpResponse {
+        let mut response = HttpResponse::Ok();
+        response.insert_header(("x-request-id", self.request_id.as_str()));
+        self.add_cors_for(&mut response, asked_for);
+        response.finish()
+    }
+
+    /// The response to whoever looks at the root.
+    pub fn greet(&self) -> HttpResponse {
+        let greeting = "crossbar-groups: Kazoo's groups are under /v2/accounts/{ACCOUNT_ID}/groups\n";
+        self.response(StatusCode::OK).insert_header((CONTENT_TYPE, "text/plain")).body(greeting)
+    }
+
+    /// What every response has.
+    fn response(&self, status: StatusCode) -> HttpResponseBuilder {
+        let mut response = HttpResponse::build(status);
+        response.insert_header(("x-request-id", self.request_id.as_str()));
+        const BARE: [StatusCode; 4] = [
+            StatusCode::NO_CONTENT,
+            StatusCode::NOT_MODIFIED,
+            StatusCode::NOT_ACCEPTABLE,
+            StatusCode::PRECONDITION_FAILED,
+        ];
+        if !BARE.contains(&status) {
+            response.insert_header((CONTENT_TYPE, "application/json"));
+        }
+        if let Some(language) = &self.language {
+            response.insert_header((VARY, VARIES_BY)).insert_header((CONTENT_LANGUAGE, language.as_str()));
+        }
+        if self.is_cors {
+            self.add_cors(&mut response);
+        }
+        response
+    }
+
+    fn add_cors(&self, response: &mut HttpResponseBuilder) {
+        self.add_cors_for(response, None);
+    }
+
+    fn add_cors_for(&self, response: &mut HttpResponseBuilder, asked_for: Option<&str>) {
+        let known = names(self.methods);
+        let asked_for = asked_for.filter(|asked| *asked != Verb::Options.name() && !known.contains(asked));
+        let methods: Vec<&str> = asked_for.into_iter().chain([Verb::Options.name()]).chain(known).collect();
+        response
+            .insert_header((ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
+            .insert_header((ACCESS_CONTROL_ALLOW_METHODS, methods.join(", ")))
+            .insert_header((ACCESS_CONTROL_ALLOW_HEADERS, CORS_HEADERS))
+            .insert_header((ACCESS_CONTROL_EXPOSE_HEADERS, CORS_EXPOSED))
+            .insert_header((ACCESS_CONTROL_MAX_AGE, CORS_MAX_AGE));
+    }
+
+    /// An envelope in the form that the client asked for.
+    fn encode<T: Serialize>(&self, envelope: &T) -> String {
+        let plain = json::encode(envelope);
+        let body = if self.is_pretty { json::pretty(&plain) } else { plain };
+        match &self.jsonp {
+            Some(function) => format!("{function}({body});"),
+            None => body,
+        }
+    }
+}
+
+fn names(verbs: &[Verb]) -> Vec<&'static str> {
+    verbs.iter().map(|verb| verb.name()).collect()
+}
