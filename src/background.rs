@@ -6,7 +6,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// How long all work is waited for once it was told to end.
+/// How long all work is waited for once it was asked to end.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The work beside the requests of an [`Application`](crate::Application).
@@ -25,7 +25,7 @@ impl Background {
         self.tasks.spawn(work(self.stopping.clone()));
     }
 
-    /// Tells all work to end, and waits until it has, but no longer than [`PATIENCE`].
+    /// Asks all work to end, and waits until it has, but no longer than [`PATIENCE`].
     pub async fn stop(&self) {
         self.stopping.cancel();
         self.tasks.close();

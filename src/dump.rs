@@ -64,8 +64,8 @@ impl Dump {
     }
 
     /// Writes the documents to a store, keeping their revisions; makes the database, and the views that neither it nor
-    /// the dump has. To do it again changes nothing. `progress` is told how many documents were written since it was
-    /// told last.
+    /// the dump has. To do it again changes nothing. `progress` is called with how many documents were written since its
+    /// last call.
     pub async fn import(&self, store: &dyn Server, progress: impl Fn(u64)) -> Result<(), Error> {
         let (sender, mut documents) = mpsc::channel(BATCH);
         let file = self.file.clone();

@@ -1,4 +1,4 @@
-//! The command line of [`crossbar_groups`]. What fails is told in one line on standard error; the exit status is 1,
+//! The command line of [`crossbar_groups`]. A failure is one line on standard error; the exit status is 1,
 //! or 2 where the command line itself was wrong.
 
 #![forbid(unsafe_code)]

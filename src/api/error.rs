@@ -1,4 +1,4 @@
-//! The catalogue of what clients are told when something is not done, in Kazoo's words (`cb_context`'s system errors
+//! The catalogue of errors as clients see them, in Kazoo's words (`cb_context`'s system errors
 //! and validation errors). Every failed request ends in one of these.
 
 use actix_web::http::StatusCode;
@@ -34,7 +34,7 @@ pub enum Error {
     /// The path is about the token's own account, and there is no token that is believed.
     #[error("no token says whose account is meant")]
     NoOwnAccount,
-    /// Whoever asks may not, or it can't be told whether they may.
+    /// Whoever asks may not, or it can't be found out whether they may.
     #[error(transparent)]
     Auth(#[from] auth::Error),
     /// The client asks too often; after so many seconds it may ask again.
@@ -94,7 +94,7 @@ pub struct ErrorBody {
 }
 
 impl Error {
-    /// The error's envelope; an error without one is told by its status alone.
+    /// What the error's envelope says; some errors have no envelope, only a status.
     pub fn body(&self) -> Result<ErrorBody, StatusCode> {
         let body = |status, message, data| Ok(ErrorBody { status, message, data });
         let system = |status, message, text: &str| body(status, message, json!({ "message": text }));

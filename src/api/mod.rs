@@ -210,7 +210,7 @@ impl Api {
 
     /// Whom credentials speak for, or why nobody believes them.
     ///
-    /// Errors: it can't be told.
+    /// Errors: a fault below.
     async fn identify(
         &self,
         incoming: &Incoming,

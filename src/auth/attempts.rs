@@ -9,7 +9,7 @@ use crate::kazoo::login_attempt::Attempt;
 use crate::store::{self, SharedStore};
 use crate::world::World;
 
-/// How many attempts may wait to be written down; further ones are told of in the log alone.
+/// How many attempts may wait to be written down; further ones only stand in the log.
 const CAPACITY: usize = 1_000;
 
 /// Where attempts go.
@@ -44,7 +44,7 @@ struct Writer {
 }
 
 impl Writer {
-    /// Writes until it is told to stop, and then what is still there.
+    /// Writes until `stopping` is cancelled, and then what is still there.
     async fn run(self, mut attempts: Receiver<Attempt>, stopping: CancellationToken) {
         loop {
             tokio::select! {

@@ -3,7 +3,7 @@
 use crate::kazoo::account::AccountId;
 use crate::store;
 
-/// Why a request may not be done, or it can't be told whether it may.
+/// Why a request may not be done, or it can't be found out whether it may.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// There is no such account.
@@ -50,7 +50,7 @@ impl Error {
         matches!(self, Self::InvalidCredentials | Self::UnknownCredentials | Self::UnknownApiKey(_))
     }
 
-    /// Whether it is a refusal: that it can't be told is none.
+    /// Whether it is a refusal: a fault below is none.
     pub(super) fn is_refusal(&self) -> bool {
         !matches!(self, Self::Busy | Self::Store(_))
     }

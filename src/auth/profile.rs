@@ -1,4 +1,4 @@
-//! What a client is told of whom it signed in as, and the documents that say it.
+//! The profile of whom a client signed in as, and the documents that say it.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use super::evidence::{Evidence, defaults};
 use super::sign_in::SignedIn;
 
 impl Auth {
-    /// What is told of who signed in.
+    /// The profile of who signed in.
     ///
     /// Errors: a fault.
     pub async fn profile(&self, signed_in: &SignedIn) -> Result<Document, Error> {

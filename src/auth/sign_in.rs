@@ -230,10 +230,10 @@ impl Auth {
         method: Method,
         outcome: Outcome,
         settings: &Settings,
-        told: impl FnOnce(Attempt) -> Attempt,
+        complete: impl FnOnce(Attempt) -> Attempt,
     ) {
         let Some(attempts) = self.attempts.as_ref().filter(|_| settings.writes_down(method, outcome)) else { return };
-        attempts.record(told(Attempt {
+        attempts.record(complete(Attempt {
             account,
             method,
             outcome,

@@ -82,7 +82,7 @@ pub async fn audit(arguments: AuditArguments) -> Done {
     Ok(status(report.faults.len() == endpoints && all_mended))
 }
 
-/// Removes the dangling endpoints, and waits until Kazoo's nodes are told of it.
+/// Removes the dangling endpoints, and waits until the broker has the notices.
 async fn mend(store: Arc<dyn Server>, report: &audit::Report, notices: &NoticeArguments) -> Vec<audit::Mended> {
     let (world, background) = (World::real(), Background::default());
     let store = notices::over(store, notices.settings(), "audit", world, Metrics::new((world.now)()), &background);

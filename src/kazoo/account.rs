@@ -22,7 +22,7 @@ pub struct Account {
     pub is_superduper_admin: bool,
     /// Whether it sells to others (`pvt_reseller`).
     pub is_reseller: bool,
-    /// False for an account that was disabled (`pvt_enabled`); who was not told otherwise is enabled.
+    /// False for an account that was disabled (`pvt_enabled`); one without it is enabled.
     pub is_enabled: bool,
     /// When the account's trial ends, if it is one, in gregorian seconds (`pvt_trial_expires`).
     pub trial_expires: Option<i64>,

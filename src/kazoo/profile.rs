@@ -1,4 +1,4 @@
-//! What a client is told of whom it signed in as (`crossbar_util:response_auth`): Monster UI sets itself up by it.
+//! The profile of whom a client signed in as (`crossbar_util:response_auth`): Monster UI sets itself up by it.
 
 use std::collections::HashMap;
 
@@ -76,7 +76,7 @@ impl Ui {
     }
 }
 
-/// What is told of an account, or of a user of it and the language that the user has chosen.
+/// The profile of an account, or of a user of it and the language that the user has chosen.
 pub fn of(
     account: &Account,
     user: Option<(&DocId, Option<&str>)>,

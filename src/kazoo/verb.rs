@@ -17,12 +17,12 @@ pub enum Verb {
     Head,
     /// To have something changed.
     Patch,
-    /// To be told what may be asked.
+    /// To learn which verbs there are.
     Options,
 }
 
 impl Verb {
-    /// All of them, in the order in which Kazoo tells them.
+    /// All of them, in the order in which Kazoo names them.
     pub const ALL: &'static [Self] =
         &[Self::Get, Self::Post, Self::Put, Self::Delete, Self::Head, Self::Patch, Self::Options];
 

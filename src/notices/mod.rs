@@ -1,4 +1,4 @@
-//! Change notices: after each document that is written, Kazoo's nodes are told over AMQP, so that they drop it from
+//! Change notices: after each document that is written, Kazoo's nodes learn of it over AMQP, so that they drop it from
 //! their caches.
 //!
 //! A notice is queued when its document is written; one task, `publisher`, brings what is queued to the broker, at least

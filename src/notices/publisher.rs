@@ -45,7 +45,7 @@ impl Publisher {
         Self { broker, queue, notices, unconfirmed: VecDeque::new(), line: None }
     }
 
-    /// Publishes until it is told to stop, and then for a moment what is still there.
+    /// Publishes until `stopping` is cancelled, and then for a moment what is still there.
     pub(super) async fn run(mut self, stopping: CancellationToken) {
         tokio::select! {
             () = self.publish() => {}
@@ -65,22 +65,22 @@ impl Publisher {
     /// Publishes until the queue is closed and nothing is left in it. May be given up and called again.
     async fn publish(&mut self) {
         let mut pauses = PAUSES.build();
-        let mut told = None;
+        let mut logged = None;
         loop {
             let Err(error) = self.publish_over_one_connection().await else { return };
             let error = error.to_string();
             self.queue.set_connected(false);
             if let Some(line) = self.line.take() {
-                told = None;
+                logged = None;
                 if line.since.elapsed() > LONGEST_PAUSE {
                     pauses = PAUSES.build();
                 }
             }
-            // an outage is told once
-            if told.as_ref() != Some(&error) {
+            // an outage is logged once
+            if logged.as_ref() != Some(&error) {
                 let waiting = self.queue.waiting();
                 log::warn!("change notices can't go to {}: {error}; {waiting} wait", self.broker);
-                told = Some(error);
+                logged = Some(error);
             }
             sleep(pauses.next().unwrap_or(LONGEST_PAUSE)).await;
         }

@@ -17,7 +17,7 @@ pub(super) struct Queue {
     is_connected: AtomicBool,
     capacity: usize,
     waiting: AtomicUsize,
-    /// How many were dropped since the queue was last told to be full.
+    /// How many were dropped since the log last said that the queue was full.
     overflow: AtomicU64,
     metrics: Metrics,
 }
@@ -80,15 +80,15 @@ impl Queue {
         self.metrics.notice_sent();
         // nobody may wait for it any more
         let _ = queued.confirmed.send(());
-        // not at the first free place: a queue that stays nearly full would be told of with every notice
+        // not at the first free place: a queue that stays nearly full would be logged with every notice
         if waiting <= self.capacity / 2 {
-            self.tell_overflow();
+            self.log_overflow();
         }
     }
 
     /// Gives up on those that still wait.
     pub(super) fn abandon(&self) {
-        self.tell_overflow();
+        self.log_overflow();
         let lost = self.waiting.swap(0, Ordering::AcqRel);
         if lost > 0 {
             self.metrics.notices_dropped(lost);
@@ -96,7 +96,7 @@ impl Queue {
         }
     }
 
-    fn tell_overflow(&self) {
+    fn log_overflow(&self) {
         let dropped = self.overflow.swap(0, Ordering::Relaxed);
         if dropped > 0 {
             log::warn!("{dropped} change notices were dropped since the queue was full; now it has room again");

@@ -1,7 +1,7 @@
 //! What operators do beside a running service and Kazoo's own nodes: [`views`], [`doctor`], [`audit`], [`migrate`].
 //!
 //! Each command is a function over a [`Server`] that gives a report: a value that is shown to people (`Display`) and to
-//! scripts (JSON). Whatever is wrong with one database is told in its place and stops no other. A command that is
+//! scripts (JSON). Whatever is wrong with one database stands in its place of the report and stops no other. A command that is
 //! stopped midway can be started again.
 
 pub mod audit;

@@ -82,7 +82,7 @@ impl Server for Couch {
         let body = json::encode(&Replicated { new_edits: false, docs: &documents });
         let request = Request::new(Method::POST, &[database.as_str(), "_bulk_docs"]).body(body).long();
         let answer = self.send(request).await?.accepted()?;
-        // only what was not written is told of
+        // the answer names only what was not written
         let refused: Vec<serde_json::Value> = answer.json().unwrap_or_default();
         match refused.iter().find(|document| document.get("error").is_some()) {
             Some(document) => Err(Error::Refused(document.to_string())),
@@ -143,14 +143,14 @@ impl Server for Couch {
 
         let answer = self.read(Request::get(&[])).await?;
         let greeting: Greeting = answer.json()?;
-        // only an administrator is told, and not every server knows
+        // only an administrator may ask, and not every server knows
         let membership = self.read(Request::get(&["_membership"])).await.ok();
         let membership = membership.and_then(|answer| answer.found()?.json::<Membership>().ok());
         let date = answer.date.as_ref().and_then(|date| date.to_str().ok());
         let date = date.and_then(|date| rfc2822::DateTimeParser::new().parse_timestamp(date).ok());
         Ok(ServerInfo::Couch {
             version: greeting.version,
-            nodes: membership.map(|told| Nodes { cluster: told.cluster_nodes, connected: told.all_nodes }),
+            nodes: membership.map(|of| Nodes { cluster: of.cluster_nodes, connected: of.all_nodes }),
             time: date.map(SystemTime::from),
             failing: join_all(self.nodes.all().map(failing)).await.into_iter().flatten().collect(),
         })

@@ -1,5 +1,8 @@
 //! JSON schemas: the groups schema and those of the two sign-ins, or what an operator's `system_schemas` has in their
-//! place. They are checked by valico, whose findings are told in Kazoo's words (`kz_json_schema`).
+//! place. They are checked by valico, whose findings are put into Kazoo's words (`findings`).
+
+mod findings;
+mod tree;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -16,6 +19,9 @@ use crate::document::{Document, Revision, json};
 
 use super::documents;
 
+use findings::rule_and_detail;
+use tree::with_defaults;
+
 /// The database of an operator's schemas.
 pub const SYSTEM_SCHEMAS: &str = "system_schemas";
 
@@ -31,9 +37,9 @@ pub const API_AUTH: &str = "api_auth";
 /// The schemas of this crate, by name.
 static OURS: LazyLock<[Arc<Schema>; 3]> = LazyLock::new(|| {
     let sources = [
-        (API_AUTH, include_str!("schemas/api_auth.json")),
-        (GROUPS, include_str!("schemas/groups.json")),
-        (USER_AUTH, include_str!("schemas/user_auth.json")),
+        (API_AUTH, include_str!("../schemas/api_auth.json")),
+        (GROUPS, include_str!("../schemas/groups.json")),
+        (USER_AUTH, include_str!("../schemas/user_auth.json")),
     ];
     sources.map(|(name, source)| {
         let document = Document::parse(source).unwrap_or_else(|error| unreachable!("schema {name}: {error}"));
@@ -86,23 +92,14 @@ impl Schema {
         static NUMBERS: AtomicU64 = AtomicU64::new(0);
         let mut public = documents::public(document);
         public.set_text("id", name);
-        let mut tree = tree(document);
-        let definitions: Map<String, Value> =
-            others.iter().map(|(name, document)| (name.clone(), tree_in_place(document))).collect();
-        refer_to_definitions(&mut tree);
-        if !definitions.is_empty() {
-            let own = tree.as_object_mut().map(|tree| tree.entry("definitions").or_insert_with(|| json!({})));
-            own.and_then(Value::as_object_mut).into_iter().for_each(|own| own.extend(definitions.clone()));
-        }
+        let tree = tree::whole(document, others);
         let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
         Self { name: name.to_owned(), revision: document.revision(), public, tree, number }
     }
 
     /// The names of the schemas that a document refers to.
     pub fn references(document: &Document) -> BTreeSet<String> {
-        let mut names = BTreeSet::new();
-        collect_references(&tree(document), &mut names);
-        names
+        tree::references(document)
     }
 
     /// The schema as it is shown, and its revision.
@@ -167,7 +164,7 @@ impl Schema {
         let mut errors = ValidationErrors::new();
         for finding in schema.validate(data).errors {
             let path = finding.get_path();
-            let (rule, detail) = told(finding.get_code(), path, &self.tree, data);
+            let (rule, detail) = rule_and_detail(finding.get_code(), path, &self.tree, data);
             let of_property = errors.entry(path.trim_start_matches('/').replace('/', ".")).or_insert_with(|| json!({}));
             of_property[rule] = detail;
         }
@@ -193,187 +190,6 @@ impl Schema {
             Ok(compiled)
         })
     }
-}
-
-/// A schema's document as valico reads it: without what is no part of a schema, and with draft 4's flags as the
-/// numbers that later drafts have.
-fn tree(document: &Document) -> Value {
-    let mut document = documents::submitted(document.clone());
-    document.remove("$schema");
-    let mut tree = json::tree(&document.to_raw()).unwrap_or_default();
-    number_exclusive_limits(&mut tree);
-    tree
-}
-
-fn tree_in_place(document: &Document) -> Value {
-    let mut tree = tree(document);
-    refer_to_definitions(&mut tree);
-    tree
-}
-
-fn number_exclusive_limits(schema: &mut Value) {
-    if let Value::Object(fields) = schema {
-        for (flag, limit) in [("exclusiveMaximum", "maximum"), ("exclusiveMinimum", "minimum")] {
-            match fields.get(flag) {
-                Some(Value::Bool(true)) if fields.contains_key(limit) => {
-                    let limit = fields.remove(limit).unwrap_or_default();
-                    fields.insert(flag.to_owned(), limit);
-                }
-                Some(Value::Bool(_)) => drop(fields.remove(flag)),
-                _ => {}
-            }
-        }
-    }
-    children(schema).for_each(number_exclusive_limits);
-}
-
-/// A reference to another schema of `system_schemas` becomes one to a definition of its name.
-fn refer_to_definitions(schema: &mut Value) {
-    if let Some(Value::String(name)) = schema.get_mut("$ref")
-        && !name.starts_with('#')
-    {
-        *name = format!("#/definitions/{name}");
-    }
-    children(schema).for_each(refer_to_definitions);
-}
-
-fn collect_references(schema: &Value, names: &mut BTreeSet<String>) {
-    if let Some(name) = schema.get("$ref").and_then(Value::as_str).filter(|name| !name.starts_with('#')) {
-        names.insert(name.to_owned());
-    }
-    match schema {
-        Value::Object(fields) => fields.values().for_each(|value| collect_references(value, names)),
-        Value::Array(items) => items.iter().for_each(|value| collect_references(value, names)),
-        _ => {}
-    }
-}
-
-fn children(value: &mut Value) -> Box<dyn Iterator<Item = &mut Value> + '_> {
-    match value {
-        Value::Object(fields) => Box::new(fields.values_mut()),
-        Value::Array(items) => Box::new(items.iter_mut()),
-        _ => Box::new(std::iter::empty()),
-    }
-}
-
-/// Data with the defaults of properties that are missing, at every depth at which there is an object for them.
-fn with_defaults(mut data: Document, schema: &Value) -> Document {
-    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
-        match (data.get(name), property.get("default")) {
-            (None, Some(default)) => data.set(name, json::raw(default)),
-            (None, None) => continue,
-            (Some(_), _) => {}
-        }
-        let has_inner = property["properties"].as_object().is_some_and(|inner| !inner.is_empty());
-        if let Some(inner) = data.get(name).filter(|_| has_inner).and_then(Document::from_raw) {
-            let fields = inner.len();
-            let filled = with_defaults(inner, property);
-            if filled.len() > fields {
-                data.set(name, filled.to_raw());
-            }
-        }
-    }
-    data
-}
-
-/// One of valico's findings as Kazoo's rule and its detail.
-fn told(code: &str, path: &str, schema: &Value, data: &Value) -> (&'static str, Value) {
-    let value = || data.pointer(path).cloned().unwrap_or_default();
-    let part = at(schema, path);
-    let target = |rule: &str| part.get(rule).cloned().unwrap_or_default();
-    let first = |rules: [&str; 2]| rules.iter().find_map(|rule| part.get(rule)).cloned().unwrap_or_default();
-    let limited =
-        |rule, limit: Value, message: String| (rule, json!({ "message": message, "target": limit, "value": value() }));
-    match code {
-        "required" => {
-            let name = path.rsplit('/').next().unwrap_or_default();
-            ("required", json!({ "message": "Field is required but missing", "value": name }))
-        }
-        "wrong_type" => {
-            let kind = match target("type") {
-                Value::Array(kinds) => {
-                    Value::String(kinds.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "))
-                }
-                kind => kind,
-            };
-            let message = format!("Value did not match type(s): {}", kind.as_str().unwrap_or_default());
-            limited("type", kind, message)
-        }
-        "max_length" => {
-            let most = target("maxLength");
-            let message = format!("String must not be more than {most} characters");
-            ("maxLength", json!({ "message": message, "target": most, "cause": value(), "value": value() }))
-        }
-        "min_length" => {
-            let least = target("minLength");
-            let message = format!("String must be at least {least} characters");
-            ("minLength", json!({ "message": message, "target": least, "cause": value(), "value": value() }))
-        }
-        "enum" => limited("enum", target("enum"), "Value not found in enumerated list of values".to_owned()),
-        "minimum" => {
-            let least = first(["minimum", "exclusiveMinimum"]);
-            let message = format!("Value must be at least {least}");
-            limited("minimum", least, message)
-        }
-        "maximum" => {
-            let most = first(["maximum", "exclusiveMaximum"]);
-            let message = format!("Value must be at most {most}");
-            limited("maximum", most, message)
-        }
-        "min_items" => {
-            let least = target("minItems");
-            let message = format!("The list must have at least {least} items");
-            limited("minItems", least, message)
-        }
-        "max_items" => {
-            let most = target("maxItems");
-            let message = format!("The list is more than {most} items");
-            limited("maxItems", most, message)
-        }
-        "min_properties" => {
-            let least = target("minProperties");
-            let message = format!("The object must have at least {least} keys");
-            limited("minProperties", least, message)
-        }
-        "pattern" => {
-            let pattern = target("pattern");
-            let message = format!("Failed to match pattern '{}'", pattern.as_str().unwrap_or_default());
-            limited("pattern", pattern, message)
-        }
-        "unique_items" => ("uniqueItems", json!({ "message": "List of items is not unique", "value": value() })),
-        "properties" => {
-            let message = "Strict checking of data is enabled; only include schema-defined properties";
-            ("additionalProperties", json!({ "message": message, "value": value() }))
-        }
-        "items" => {
-            let message = "Strict checking of data is enabled; only include schema-defined items";
-            ("additionalItems", json!({ "message": message, "value": value() }))
-        }
-        other => {
-            let rule = match other {
-                "any_of" => "any_schemas_not_valid",
-                "one_of" => "not_one_schema_valid",
-                "not" => "not_schema_valid",
-                "max_properties" => "too_many_properties",
-                "multiple_of" => "not_multiple_of",
-                _ => "invalid",
-            };
-            (rule, json!({ "message": "failed to validate", "value": value() }))
-        }
-    }
-}
-
-/// The part of a schema that a path into data is checked by.
-fn at<'a>(schema: &'a Value, path: &str) -> &'a Value {
-    path.split('/').skip(1).fold(schema, |part, key| {
-        let of_pattern = || part["patternProperties"].as_object()?.values().next();
-        let part = part.get("items").or_else(|| part["properties"].get(key)).or_else(of_pattern);
-        let part = part.unwrap_or(&Value::Null);
-        match part.get("$ref").and_then(Value::as_str).and_then(|name| schema.pointer(name.trim_start_matches('#'))) {
-            Some(referred) => referred,
-            None => part,
-        }
-    })
 }
 
 #[cfg(test)]
