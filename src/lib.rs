@@ -14,7 +14,6 @@
 //! service. [`Application`] puts them together.
 
 #![forbid(unsafe_code)]
-#![warn(missing_docs)]
 
 pub mod admin;
 pub mod api;

@@ -67,7 +67,7 @@ impl Metrics {
             )?,
         };
         let started_at = Gauge::new("process_start_time_seconds", "When the process started, in seconds since 1970")?;
-        started_at.set(started.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as f64);
+        started_at.set(started.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64().floor());
         let build = IntGaugeVec::new(Opts::new("crossbar_build_info", "The version that runs"), &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         for collector in [

@@ -60,10 +60,9 @@ impl Conditions {
             Some(Tags::Of(tags)) => tag.as_ref().is_some_and(|tag| tags.iter().any(|of| of.weak_eq(tag))),
         };
         match (matches, seen) {
-            (false, _) => Met::No,
-            (true, true) if reads => Met::NotModified,
-            (true, true) => Met::No,
             (true, false) => Met::Yes,
+            (true, true) if reads => Met::NotModified,
+            (true, true) | (false, _) => Met::No,
         }
     }
 

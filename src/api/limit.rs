@@ -127,7 +127,8 @@ impl Limiter {
 }
 
 fn too_many(wait: Duration) -> Error {
-    Error::TooManyRequests(wait.as_secs_f64().ceil().max(1.0) as u64)
+    let whole = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    Error::TooManyRequests(whole.max(1))
 }
 
 #[cfg(test)]

@@ -29,6 +29,10 @@ const CORS_HEADERS: &str = "content-type, depth, user-agent, x-http-method-overr
 const CORS_EXPOSED: &str = "content-type, x-auth-token, x-request-id, x-kazoo-cluster-id, location, etag, etag";
 const CORS_MAX_AGE: &str = "86400";
 
+/// The answers that have no content, whose form could be named.
+const WITHOUT_CONTENT: [StatusCode; 4] =
+    [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED, StatusCode::NOT_ACCEPTABLE, StatusCode::PRECONDITION_FAILED];
+
 /// What an answer depends on, and when it was no longer fresh: Kazoo's.
 const VARIES_BY: &str = "accept-language, accept";
 const EXPIRED: &str = "Fri, 01 Jan 1999 00:00:00 GMT";
@@ -232,13 +236,7 @@ impl Frame {
     fn response(&self, status: StatusCode) -> HttpResponseBuilder {
         let mut response = HttpResponse::build(status);
         response.insert_header(("x-request-id", self.request_id.as_str()));
-        const BARE: [StatusCode; 4] = [
-            StatusCode::NO_CONTENT,
-            StatusCode::NOT_MODIFIED,
-            StatusCode::NOT_ACCEPTABLE,
-            StatusCode::PRECONDITION_FAILED,
-        ];
-        if !BARE.contains(&status) {
+        if !WITHOUT_CONTENT.contains(&status) {
             response.insert_header((CONTENT_TYPE, "application/json"));
         }
         if let Some(language) = &self.language {

@@ -73,10 +73,10 @@ pub fn is_true(value: &Value) -> bool {
 }
 
 /// A number in a text, as Kazoo's `to_integer` reads it: an integer, or a decimal that is rounded.
+#[expect(clippy::cast_possible_truncation, reason = "what is out of range is as far as it goes")]
 pub fn integer(text: &str) -> Option<i64> {
     let rounded = || {
         let decimal = text.contains('.').then(|| text.parse::<f64>().ok()).flatten().filter(|n| n.is_finite())?;
-        // saturating: what is out of range is as far as it goes
         Some(decimal.round() as i64)
     };
     text.parse().ok().or_else(rounded)

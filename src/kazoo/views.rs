@@ -34,7 +34,9 @@ pub const GROUPS_BY_USER: View = View {
     holds: is_account,
     map: |document, emit| {
         if let Some(row) = group::row(document) {
-            group::users(document).iter().for_each(|user| emit(user, &row));
+            for user in group::users(document) {
+                emit(&user, &row);
+            }
         }
     },
 };

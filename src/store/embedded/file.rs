@@ -8,7 +8,8 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use icu_collator::{Collator, CollatorBorrowed};
+use icu_collator::options::CollatorOptions;
+use icu_collator::{Collator, CollatorBorrowed, CollatorPreferences};
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, Table, TableDefinition, WriteTransaction};
 use serde_json::value::RawValue;
 
@@ -61,7 +62,8 @@ impl File {
             redb::DatabaseError::DatabaseAlreadyOpen => cannot(&"another process has this store open"),
             error => cannot(&error),
         })?;
-        let collator = Collator::try_new(Default::default(), Default::default()).map_err(|error| cannot(&error))?;
+        let collator = Collator::try_new(CollatorPreferences::default(), CollatorOptions::default())
+            .map_err(|error| cannot(&error))?;
         let file = Self { redb, views, collator };
         file.prepare_tables()?;
         Ok(file)
@@ -171,8 +173,8 @@ impl File {
         let sort_key = |place: &Option<Place>| place.as_ref().map(|place| self.sort_key(&place.key));
         let (first, last) = (sort_key(&query.first), sort_key(&query.last));
         // no sort key begins with a byte of 255
-        let first = (database, view.as_str(), first.as_deref().unwrap_or_default(), id_at(&query.first, ""));
-        let last = (database, view.as_str(), last.as_deref().unwrap_or(&[u8::MAX]), id_at(&query.last, LAST));
+        let first = (database, view.as_str(), first.as_deref().unwrap_or_default(), id_at(query.first.as_ref(), ""));
+        let last = (database, view.as_str(), last.as_deref().unwrap_or(&[u8::MAX]), id_at(query.last.as_ref(), LAST));
         if first > last {
             return Ok(Vec::new());
         }
@@ -280,8 +282,8 @@ fn path(view: &View) -> String {
 }
 
 /// The document's id of a place, or else the one that stands for all.
-fn id_at<'p>(place: &'p Option<Place>, all: &'p str) -> &'p str {
-    place.as_ref().and_then(|place| place.id.as_deref()).unwrap_or(all)
+fn id_at<'p>(place: Option<&'p Place>, all: &'p str) -> &'p str {
+    place.and_then(|place| place.id.as_deref()).unwrap_or(all)
 }
 
 /// A row as it is put into [`ROWS`].
