@@ -8,48 +8,22 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use icu_collator::options::CollatorOptions;
-use icu_collator::{Collator, CollatorBorrowed, CollatorPreferences};
-use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, Table, TableDefinition, WriteTransaction};
+use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, WriteTransaction};
 use serde_json::value::RawValue;
 
 use crate::document::{DbName, DocId, Document};
 
 use super::super::{Attachments, Direction, Error, Place, Query, Result, Row, View};
+use super::layout::{
+    CONTENTS, DATABASES, DOCUMENTS, KeyAndValue, LAST, LAYOUT, META, Mapping, ROWS, RowPlace, corrupt, failed, path,
+    stored,
+};
 use super::tables::{Tables, attachments_of, set_attachment};
-
-/// Where a row stands in [`ROWS`].
-type RowPlace = (&'static str, &'static str, &'static [u8], &'static str);
-
-/// What a row holds.
-type KeyAndValue = (&'static str, &'static str);
-
-/// The databases there are.
-const DATABASES: TableDefinition<&str, ()> = TableDefinition::new("databases");
-
-/// Database and document id -> the document, as CouchDB would give it.
-const DOCUMENTS: TableDefinition<(&str, &str), &str> = TableDefinition::new("documents");
-
-/// Database, view, the key's place in the collation, document id -> key and value.
-const ROWS: TableDefinition<RowPlace, KeyAndValue> = TableDefinition::new("rows");
-
-/// Database, document id, attachment's name -> its bytes.
-const CONTENTS: TableDefinition<(&str, &str, &str), &[u8]> = TableDefinition::new("attachments");
-
-/// What the file is and which views' rows it holds.
-pub(super) const META: TableDefinition<&str, &str> = TableDefinition::new("meta");
-
-/// The layout of the file: which tables it has, and what their keys and values are. A later build may not read it.
-const LAYOUT: &str = "1";
-
-/// Sorts after every text that can follow in the same place of a key.
-pub(super) const LAST: &str = "\u{10ffff}";
 
 /// The open file, and what its rows are made by.
 pub(super) struct File {
     pub(super) redb: Database,
-    views: &'static [View],
-    collator: CollatorBorrowed<'static>,
+    mapping: Mapping,
 }
 
 impl File {
@@ -62,9 +36,7 @@ impl File {
             redb::DatabaseError::DatabaseAlreadyOpen => cannot(&"another process has this store open"),
             error => cannot(&error),
         })?;
-        let collator = Collator::try_new(CollatorPreferences::default(), CollatorOptions::default())
-            .map_err(|error| cannot(&error))?;
-        let file = Self { redb, views, collator };
+        let file = Self { redb, mapping: Mapping::new(views)? };
         file.prepare_tables()?;
         Ok(file)
     }
@@ -99,7 +71,8 @@ impl File {
 
     /// Makes the tables of a new file; makes the rows anew if they are not those of this build's views.
     fn prepare_tables(&self) -> Result<()> {
-        let views: Vec<String> = self.views.iter().map(|view| format!("{}@{}", path(view), view.version)).collect();
+        let views: Vec<String> =
+            self.mapping.views.iter().map(|view| format!("{}@{}", path(view), view.version)).collect();
         let views = views.join(" ");
         let transaction = self.redb.begin_write().map_err(failed)?;
         let is_current = {
@@ -134,7 +107,7 @@ impl File {
             let (place, json) = entry.map_err(failed)?;
             let (database, id) = place.value();
             let database = database.parse().map_err(corrupt)?;
-            for row in self.mapped(&database, &stored(json.value())?) {
+            for row in self.mapping.rows(&database, &stored(json.value())?) {
                 row.insert(&mut rows, &database, id)?;
             }
         }
@@ -154,7 +127,7 @@ impl File {
                 return Err(Error::MissingDatabase(database.clone()));
             }
             work(&mut Tables {
-                file: self,
+                mapping: &self.mapping,
                 database,
                 documents: transaction.open_table(DOCUMENTS).map_err(failed)?,
                 rows: transaction.open_table(ROWS).map_err(failed)?,
@@ -170,7 +143,7 @@ impl File {
         let transaction = self.read()?;
         let table = transaction.open_table(ROWS).map_err(failed)?;
         let (database, view) = (database.as_str(), path(view));
-        let sort_key = |place: &Option<Place>| place.as_ref().map(|place| self.sort_key(&place.key));
+        let sort_key = |place: &Option<Place>| place.as_ref().map(|place| self.mapping.sort_key(&place.key));
         let (first, last) = (sort_key(&query.first), sort_key(&query.last));
         // no sort key begins with a byte of 255
         let first = (database, view.as_str(), first.as_deref().unwrap_or_default(), id_at(query.first.as_ref(), ""));
@@ -246,81 +219,11 @@ impl File {
         }
         Ok(Some(found))
     }
-
-    /// The rows that this database's views have of a document.
-    pub(super) fn mapped(&self, database: &DbName, document: &Document) -> Vec<MappedRow> {
-        let mut rows = Vec::new();
-        if document.id().is_none_or(|id| id.starts_with('_')) {
-            return rows;
-        }
-        for view in self.views.iter().filter(|view| (view.holds)(database)) {
-            (view.map)(document, &mut |key, value| {
-                rows.push(MappedRow {
-                    view: path(view),
-                    sort_key: self.sort_key(key),
-                    key: key.to_owned(),
-                    value: value.to_owned(),
-                });
-            });
-        }
-        rows
-    }
-
-    /// Bytes that sort as CouchDB collates the text: by ICU's root collation.
-    fn sort_key(&self, key: &str) -> Vec<u8> {
-        let mut sort_key = Vec::with_capacity(key.len() * 2);
-        let Ok(()) = self.collator.write_sort_key_to(key, &mut sort_key);
-        sort_key
-    }
 }
 
 type RowEntry<'a> = (redb::AccessGuard<'a, RowPlace>, redb::AccessGuard<'a, KeyAndValue>);
 
-/// A view's name as the file has it.
-fn path(view: &View) -> String {
-    format!("{}/{}", view.design, view.name)
-}
-
 /// The document's id of a place, or else the one that stands for all.
 fn id_at<'p>(place: Option<&'p Place>, all: &'p str) -> &'p str {
     place.and_then(|place| place.id.as_deref()).unwrap_or(all)
-}
-
-/// A row as it is put into [`ROWS`].
-pub(super) struct MappedRow {
-    view: String,
-    sort_key: Vec<u8>,
-    key: String,
-    value: Box<RawValue>,
-}
-
-pub(super) type RowTable<'t> = Table<'t, RowPlace, KeyAndValue>;
-
-impl MappedRow {
-    pub(super) fn insert(&self, rows: &mut RowTable<'_>, database: &DbName, id: &str) -> Result<()> {
-        let place = (database.as_str(), self.view.as_str(), self.sort_key.as_slice(), id);
-        rows.insert(place, (self.key.as_str(), self.value.get())).map_err(failed)?;
-        Ok(())
-    }
-
-    pub(super) fn remove(&self, rows: &mut RowTable<'_>, database: &DbName, id: &str) -> Result<()> {
-        rows.remove((database.as_str(), self.view.as_str(), self.sort_key.as_slice(), id)).map_err(failed)?;
-        Ok(())
-    }
-}
-
-pub(super) fn stored(json: &str) -> Result<Document> {
-    Document::parse(json).map_err(corrupt)
-}
-
-fn corrupt(error: impl std::fmt::Display) -> Error {
-    Error::Corrupt(error.to_string())
-}
-
-/// A fault of the file: full disk, broken file, …
-pub(super) fn failed(error: impl Into<redb::Error>) -> Error {
-    match error.into() {
-        error @ redb::Error::Corrupted(_) => Error::Corrupt(error.to_string()),
-        error => Error::Refused(error.to_string()),
-    }
 }

@@ -3,6 +3,7 @@
 //! on disk.
 
 mod file;
+mod layout;
 mod tables;
 
 use std::path::Path;
@@ -17,7 +18,8 @@ use crate::document::{DbName, DocId, Document, Revision};
 use super::rows::in_batches;
 use super::{Attachments, DESIGN, Error, Query, Result, Row, Server, ServerInfo, Store, View};
 
-use file::{File, LAST};
+use file::File;
+use layout::LAST;
 
 /// A folder with one redb file. Only one process may have it open.
 pub struct Embedded {
@@ -153,7 +155,7 @@ mod tests {
 
     use crate::document::json;
 
-    use super::file::META;
+    use super::layout::META;
     use super::*;
 
     const BEFORE: View =

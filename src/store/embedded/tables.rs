@@ -8,11 +8,11 @@ use redb::{ReadableTable, Table};
 use crate::document::{DbName, Document, Revision, json};
 
 use super::super::{ATTACHMENTS, Error, Result};
-use super::file::{File, RowTable, failed, stored};
+use super::layout::{Mapping, RowTable, failed, stored};
 
 /// One database's part of the tables, in a transaction that writes.
 pub(super) struct Tables<'t> {
-    pub(super) file: &'t File,
+    pub(super) mapping: &'t Mapping,
     pub(super) database: &'t DbName,
     pub(super) documents: Table<'t, (&'static str, &'static str), &'static str>,
     pub(super) rows: RowTable<'t>,
@@ -35,10 +35,10 @@ impl Tables<'_> {
     ) -> Result<()> {
         let mut document = with_revision(document, revision);
         self.replace_attachments(id, existing, &mut document, revision)?;
-        for row in existing.iter().flat_map(|existing| self.file.mapped(self.database, existing)) {
+        for row in existing.iter().flat_map(|existing| self.mapping.rows(self.database, existing)) {
             row.remove(&mut self.rows, self.database, id)?;
         }
-        for row in self.file.mapped(self.database, &document) {
+        for row in self.mapping.rows(self.database, &document) {
             row.insert(&mut self.rows, self.database, id)?;
         }
         self.documents.insert((self.database.as_str(), id), document.to_json().as_str()).map_err(failed)?;
