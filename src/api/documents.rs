@@ -3,19 +3,19 @@
 //! Each handler is given a request that is [`Authorized`]. What its verb asks for is validated always, and done unless
 //! the request's method only reads.
 
+use std::sync::Arc;
+
+use serde_json::json as value;
+use serde_json::value::RawValue;
+
 use crate::document::{DocId, Document, Revision, json};
 use crate::kazoo::documents::{self, Author, is_deleted};
 use crate::kazoo::erlang::{Term, is_empty};
 use crate::kazoo::filter::Filter;
 use crate::kazoo::kind::Kind;
-use crate::kazoo::page::{self, PageSize};
+use crate::kazoo::page::{self, Page, PageSize};
 use crate::kazoo::schema::validation_error;
 use crate::store::{self, Query, Row};
-
-use std::sync::Arc;
-
-use serde_json::json as value;
-use serde_json::value::RawValue;
 
 use super::answer::{Answer, Data, Paging, Shown};
 use super::body::ContentType;
@@ -35,7 +35,6 @@ const PATCH_ATTEMPTS: usize = 10;
 pub async fn list(authorized: &Authorized<'_>, kind: &'static Kind) -> Result<Answer, Error> {
     let request = authorized.incoming;
     let is_paged = authorized.path.has_pages && request.is_true("paginate", true);
-    let size = if is_paged { page_size(authorized).await? } else { PageSize::ALL };
     let filter = Filter::of_query(request.query.iter().map(|(key, value)| (key.as_str(), value.as_deref())));
     let start = match request.has_bare("start_key") {
         true => Some(Term::True),
@@ -53,17 +52,19 @@ pub async fn list(authorized: &Authorized<'_>, kind: &'static Kind) -> Result<An
         (Some(user), None) => (kind.listing_by_user, Query::of_key(user)),
         (Some(user), Some(id)) => (kind.listing_by_user, Query::of_key_from(user, id)),
     };
-    let query = match filter.is_empty() {
-        // a page, and the row after it
-        true if is_paged => query.batch(size.get().saturating_add(1).min(BATCH)),
-        true => query,
-        false => query.batch(FILTERED_BATCH).with_documents(),
-    };
+    let query = if filter.is_empty() { query } else { query.batch(FILTERED_BATCH).with_documents() };
+    let accepts = |row: &Row| passes(row, &filter);
     let database = authorized.account.id.database();
-    let rows = authorized.api.store.rows(&database, &view, query);
-    // both views' rows are found again by their document's id: it is the key of one, and orders the other under its key
-    let key = |row: &Row| Term::Binary(row.id.clone());
-    let page = page::walk(rows, size, start, key, |row| passes(row, &filter)).await?;
+    let page = if is_paged {
+        let size = page_size(authorized).await?;
+        // a page, and the row after it
+        let query = if filter.is_empty() { query.batch(size.get().saturating_add(1).min(BATCH)) } else { query };
+        let rows = authorized.api.store.rows(&database, &view, query);
+        // both views' rows are found again by their document's id: it is the key of one, and orders the other
+        page::walk(rows, size, start, |row| Term::Binary(row.id.clone()), accepts).await?
+    } else {
+        Page::whole(authorized.api.store.rows(&database, &view, query.descending()), accepts).await?
+    };
 
     let encoded = |key: Option<Term>| key.map(|key| key.encode());
     let found = page.rows.len();
@@ -87,10 +88,7 @@ fn passes(row: &Row, filter: &Filter) -> bool {
 
 /// How many rows the client asks for, or else the system's configuration.
 async fn page_size(authorized: &Authorized<'_>) -> Result<PageSize, Error> {
-    let default = match authorized.api.auth.system().await?.page_size {
-        Some(size) => size,
-        None => PageSize::DEFAULT,
-    };
+    let default = authorized.api.auth.system().await?.page_size.unwrap_or(PageSize::DEFAULT);
     Ok(PageSize::of_text(authorized.incoming.parameter("page_size").as_deref(), default))
 }
 

@@ -4,7 +4,7 @@
 //! filter leaves rows out, Kazoo refills the page in rounds: a round examines as many rows as the page still lacks.
 //! The start of the last round is what the answer calls `start_key`, and the row after it gives `next_start_key`.
 
-use futures::{Stream, StreamExt, pin_mut};
+use futures::{Stream, StreamExt, TryStreamExt, future, pin_mut};
 
 use super::erlang::integer;
 
@@ -13,9 +13,6 @@ use super::erlang::integer;
 pub struct PageSize(usize);
 
 impl PageSize {
-    /// The size of a page that holds every row.
-    pub const ALL: Self = Self(usize::MAX);
-
     /// The size where neither the client nor the system's configuration names one.
     pub const DEFAULT: Self = Self(50);
 
@@ -49,6 +46,16 @@ pub struct Page<R, K> {
     pub start: Option<K>,
     /// Where the next page starts, if there is one.
     pub next: Option<K>,
+}
+
+impl<R, K> Page<R, K> {
+    /// All of `rows` that `accepts` accepts, which come in descending order.
+    ///
+    /// Errors: the first that `rows` gives.
+    pub async fn whole<E>(rows: impl Stream<Item = Result<R, E>>, accepts: impl Fn(&R) -> bool) -> Result<Self, E> {
+        let rows = rows.try_filter(|row| future::ready(accepts(row))).try_collect().await?;
+        Ok(Self { rows, start: None, next: None })
+    }
 }
 
 /// Fills a page from `rows`, which come in key order from `start` on. `key` is where a page that starts at a row
