@@ -1,7 +1,5 @@
 //! What operators do: `views`, `doctor`, `audit`, `migrate`, on every store.
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
@@ -13,8 +11,8 @@ use bytes::Bytes;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
-use common::proxy::Proxy;
-use common::{Kind, TestAccount, TestApp, TestStore, block_on, document, seed_files};
+use crate::common::proxy::Proxy;
+use crate::common::{Kind, TestAccount, TestApp, TestStore, block_on, couchdb_url, document, seed_files};
 use crossbar_groups::document::{DbName, DocId, Document, Revision};
 use crossbar_groups::dump::{self, Dump};
 use crossbar_groups::kazoo::account::{ACCOUNTS, AccountId};
@@ -477,7 +475,7 @@ fn doctor_finds_what_is_wrong_with_keys_and_secrets() {
             let data = base64::engine::general_purpose::STANDARD.encode(text);
             json!({"private_key.pem": {"content_type": "application/x-pem-file", "data": data}})
         };
-        for pem in ["no key", include_str!("rsa-1024.pem")] {
+        for pem in ["no key", include_str!("../../rsa-1024.pem")] {
             let change = |key: &mut Value| key["_attachments"] = attach(pem);
             let (_folder, store) = changed_seed("system_auth", KEY, change).await;
             assert_fails(&doctor::examine(&store, None, World::real()).await, &["system key"]);
@@ -575,7 +573,7 @@ fn doctor_finds_what_is_wrong_with_the_server() {
 
 #[test]
 fn doctor_finds_a_node_that_does_not_answer() {
-    let Some(url) = common::couchdb_url() else { return };
+    let Some(url) = couchdb_url() else { return };
     let away = Proxy::before(&url);
     away.cut();
     let nodes = [url.clone(), away.url(&url)];

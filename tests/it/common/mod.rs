@@ -4,8 +4,6 @@
 //! Tests that need a CouchDB use the one at `$COUCHDB_URL` (`scripts/test` brings one up); without it they run on the
 //! embedded store alone, and `scripts/test` says so. Those that need an AMQP broker use the one at `$AMQP_URL`.
 
-#![allow(dead_code)] // each test file uses its own part
-
 pub mod client;
 pub mod proxy;
 pub mod recording;

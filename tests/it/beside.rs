@@ -1,11 +1,10 @@
 //! Beside live Kazoo nodes: a second writer plays one, over CouchDB's own HTTP, and each side sees what the other did.
 
-mod common;
-
 use std::time::{Duration, Instant};
 
-use common::{Kind, TestAccount, TestApp, TestStore, block_on};
 use serde_json::{Value, json};
+
+use crate::common::{Kind, TestAccount, TestApp, TestStore, block_on, couchdb_url, recording};
 
 /// A Kazoo node, as far as CouchDB sees one: it reads and writes whole documents by their revisions.
 struct KazooNode {
@@ -45,7 +44,7 @@ impl KazooNode {
 }
 
 fn with_kazoo(test: impl Fn(&TestApp, &TestAccount, &KazooNode)) {
-    let Some(url) = common::couchdb_url() else { return };
+    let Some(url) = couchdb_url() else { return };
     let store = TestStore::new(Kind::Couch(url.clone()));
     let account = store.account();
     let app = TestApp::unlimited(store.store());
@@ -160,7 +159,7 @@ fn without_couchdb_clients_are_told_so_in_bounded_time() {
     use std::sync::Arc;
     let nobody = Couch::new(&["http://admin:password@127.0.0.1:1"], views::DESIGN_DOCUMENTS).unwrap();
     let app = TestApp::unlimited(Arc::new(nobody));
-    let variables = common::recording::variables();
+    let variables = recording::variables();
     let started = Instant::now();
     let answer = app.get(&format!("/v2/accounts/{}/groups", variables["B"]), &variables["TB"]);
     assert!(started.elapsed() < Duration::from_secs(15));

@@ -1,17 +1,15 @@
 //! What every store does, whichever it is: one list of behaviours, run on each.
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::io::Write;
 
-use common::{Kind, TestStore, block_on, document};
 use futures::TryStreamExt;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 
+use crate::common::{Kind, TestStore, block_on, couchdb_url, document, seed_files};
 use crossbar_groups::document::{DbName, DocId, Document, Revision, json as raw_json};
 use crossbar_groups::dump::Dump;
 use crossbar_groups::kazoo::account::AccountId;
@@ -205,7 +203,7 @@ fn rows_come_in_batches_of_any_size() {
 
 #[test]
 fn a_missing_view_is_told() {
-    let Some(url) = common::couchdb_url() else { return };
+    let Some(url) = couchdb_url() else { return };
     let test = TestStore::new(Kind::Couch(url.clone()));
     let account = test.account();
     let database = account.database();
@@ -227,7 +225,7 @@ fn a_missing_view_is_told() {
 
 #[test]
 fn design_documents_that_are_there_are_left_as_they_are() {
-    let Some(url) = common::couchdb_url() else { return };
+    let Some(url) = couchdb_url() else { return };
     let test = TestStore::new(Kind::Couch(url.clone()));
     let (store, id) = (test.store(), uuid::Uuid::new_v4().simple().to_string());
     let database: DbName = format!("account/{}/{}/{}", &id[..2], &id[2..4], &id[4..]).parse().unwrap();
@@ -355,7 +353,7 @@ fn odd_document() -> impl Strategy<Value = Value> {
 
 #[test]
 fn map_functions_and_their_twins_give_the_same_rows() {
-    let Some(url) = common::couchdb_url() else { return };
+    let Some(url) = couchdb_url() else { return };
     let test = TestStore::new(Kind::Couch(url));
     let (store, database) = (test.store(), test.account().database());
     let mut runner = TestRunner::default();
@@ -366,7 +364,7 @@ fn map_functions_and_their_twins_give_the_same_rows() {
             document(odd)
         })
         .collect();
-    for file in common::seed_files() {
+    for file in seed_files() {
         let dump: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
         for mut seeded in dump["docs"].as_array().unwrap().clone() {
             seeded.as_object_mut().unwrap().remove("_rev");

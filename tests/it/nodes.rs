@@ -1,16 +1,14 @@
 //! Several nodes of one CouchDB, with a proxy before each that can fail: no client notices.
 
-mod common;
-
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::client;
-use common::proxy::Proxy;
-use common::{Kind, TestAccount, TestApp, TestStore, block_on};
+use crate::common::client;
+use crate::common::proxy::Proxy;
+use crate::common::{Kind, TestAccount, TestApp, TestStore, block_on, couchdb_url};
 use crossbar_groups::document::DocId;
 use crossbar_groups::kazoo::views;
 use crossbar_groups::store::couch::Couch;
@@ -18,7 +16,7 @@ use serde_json::{Value, json};
 
 /// Tests the service before a CouchDB of two nodes.
 fn with_two_nodes(test: impl Fn(&TestApp, &TestStore, &TestAccount, &[Proxy; 2])) {
-    let Some(url) = common::couchdb_url() else { return };
+    let Some(url) = couchdb_url() else { return };
     let store = TestStore::new(Kind::Couch(url.clone()));
     let account = store.account();
     let nodes = [Proxy::before(&url), Proxy::before(&url)];
@@ -162,7 +160,7 @@ fn hanging() -> (TcpListener, String) {
 
 #[test]
 fn a_node_that_hangs_is_left_alone_also_when_nobody_waits_for_it() {
-    let Some(url) = common::couchdb_url() else { return };
+    let Some(url) = couchdb_url() else { return };
     let (_node, hanging) = hanging();
     let app = before(&[hanging, url]);
     let ready = || client::send(app.address, "GET", "/readyz", &[], None).unwrap().status;
@@ -173,7 +171,7 @@ fn a_node_that_hangs_is_left_alone_also_when_nobody_waits_for_it() {
 
 #[test]
 fn a_node_that_hangs_is_waited_for_once() {
-    let Some(url) = common::couchdb_url() else { return };
+    let Some(url) = couchdb_url() else { return };
     let account = TestStore::new(Kind::Couch(url.clone())).account();
     let (_node, hanging) = hanging();
     let app = before(&[hanging, url]);

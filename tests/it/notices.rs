@@ -1,7 +1,5 @@
 //! Change notices, against a real RabbitMQ: what they say, and that no request minds a broker that is away.
 
-mod common;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::TcpListener;
@@ -18,8 +16,8 @@ use serde_json::{Value, json};
 use url::Url;
 use uuid::Uuid;
 
-use common::proxy::Proxy;
-use common::{Kind, TestAccount, TestApp, TestStore, amqp_url, block_on, document};
+use crate::common::proxy::Proxy;
+use crate::common::{Kind, TestAccount, TestApp, TestStore, amqp_url, block_on, client, document};
 use crossbar_groups::document::Document;
 use crossbar_groups::kazoo::account::AccountId;
 use crossbar_groups::kazoo::time::gregorian_seconds;
@@ -164,7 +162,7 @@ fn a_write_is_told_as_kazoo_tells_it() {
         let stale = [("X-Auth-Token", token), ("If-Match", "\"1-a\""), ("Content-Type", "application/json")];
         let body = named("Too late").unwrap().to_string();
         let path = account.path("groups/old");
-        let answer = common::client::send(app.address, "POST", &path, &stale, Some(body.as_bytes())).unwrap();
+        let answer = client::send(app.address, "POST", &path, &stale, Some(body.as_bytes())).unwrap();
         assert_eq!(answer.status, 412);
 
         let id = create(&app, &account);

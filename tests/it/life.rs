@@ -1,14 +1,12 @@
 //! Life in production: health, readiness, metrics and logs.
 
-mod common;
-
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use common::{Kind, TestApp, TestStore, client};
 use serde_json::{Value, json};
 
+use crate::common::{Kind, TestApp, TestStore, client, recording};
 use crossbar_groups::kazoo::views;
 use crossbar_groups::store::couch::Couch;
 
@@ -98,7 +96,7 @@ fn the_log_is_json_if_asked_and_holds_no_token() {
     let started = next();
     let address = started["message"].as_str().unwrap().rsplit("http://").next().unwrap().parse().unwrap();
 
-    let variables = common::recording::variables();
+    let variables = recording::variables();
     let (account, token) = (&variables["B"], &variables["TB"]);
     let headers = [("X-Auth-Token", token.as_str()), ("X-Request-ID", "my-request")];
     let path = format!("/v2/accounts/{account}/groups?auth_token={token}");

@@ -1,15 +1,14 @@
 //! What an operator's own documents in the system's databases change, and what a client sees of HTTP itself.
 
-mod common;
-
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::thread;
 use std::time::Duration;
 
-use common::client::{self, Response};
-use common::{Kind, TestAccount, TestApp, TestStore, block_on, put};
 use serde_json::{Value, json};
+
+use crate::common::client::{self, Response};
+use crate::common::{Kind, TestAccount, TestApp, TestStore, block_on, put};
 
 /// Tests that share a CouchDB must leave its system documents alone.
 fn of_its_own() -> (TestStore, TestAccount, TestApp) {

@@ -1,7 +1,5 @@
 //! Every recorded exchange with a real Kazoo 4.3, on every store: the answers, and what the store holds afterwards.
 
-mod common;
-
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::Path;
@@ -9,8 +7,8 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use common::recording::{self, Stored};
-use common::{TestApp, block_on, couchdb_url, fixtures, seed_files};
+use crate::common::recording::{self, Stored};
+use crate::common::{TestApp, block_on, couchdb_url, fixtures, seed_files};
 use crossbar_groups::document::DocId;
 use crossbar_groups::dump::Dump;
 use crossbar_groups::kazoo::views;

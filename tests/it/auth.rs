@@ -1,15 +1,13 @@
 //! Tokens and sign-in: what ends a token, who is refused, and that a token writes nothing.
 
-mod common;
-
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use common::client::{self, Response};
-use common::{Kind, TestAccount, TestApp, TestStore, block_on, document, put};
 use serde_json::{Value, json};
 
+use crate::common::client::{self, Response};
+use crate::common::{Kind, TestAccount, TestApp, TestStore, block_on, document, put};
 use crossbar_groups::document::{DbName, DocId, Document};
 use crossbar_groups::store::SharedStore;
 
