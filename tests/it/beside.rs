@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::common::{Kind, TestAccount, TestApp, TestStore, block_on, couchdb_url, recording};
+use crate::common::{
+    Kind, NO_COUCHDB, TestAccount, TestApp, TestStore, block_on, couchdb_url, database_url, recording,
+};
 
 /// A Kazoo node, as far as CouchDB sees one: it reads and writes whole documents by their revisions.
 struct KazooNode {
@@ -13,7 +15,7 @@ struct KazooNode {
 
 impl KazooNode {
     fn of(url: &str, account: &TestAccount) -> Self {
-        Self { base: format!("{}/{}", url.trim_end_matches('/'), account.database().as_str().replace('/', "%2F")) }
+        Self { base: database_url(url, account.database().as_str()) }
     }
 
     fn read(&self, id: &str) -> Value {
@@ -154,11 +156,7 @@ fn of_two_writers_one_is_told_and_nothing_is_lost() {
 
 #[test]
 fn without_couchdb_clients_are_told_so_in_bounded_time() {
-    use crossbar_groups::kazoo::views;
-    use crossbar_groups::store::couch::Couch;
-    use std::sync::Arc;
-    let nobody = Couch::new(&["http://admin:password@127.0.0.1:1"], views::DESIGN_DOCUMENTS).unwrap();
-    let app = TestApp::unlimited(Arc::new(nobody));
+    let app = TestApp::before(&[NO_COUCHDB]);
     let variables = recording::variables();
     let started = Instant::now();
     let answer = app.get(&format!("/v2/accounts/{}/groups", variables["B"]), &variables["TB"]);

@@ -4,22 +4,13 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::common::program::{program, run};
 use crate::common::{client, recording, seed_files};
-
-fn program() -> Command {
-    let mut program = Command::new(env!("CARGO_BIN_EXE_crossbar-groups"));
-    program.env_remove("RUST_LOG").env_remove("CROSSBAR_STORE").stdin(Stdio::null());
-    program
-}
-
-fn run(arguments: &[&str]) -> Output {
-    program().args(arguments).output().unwrap()
-}
 
 /// Fails with one line on standard error that says `why`.
 fn refuses(arguments: &[&str], why: &str) {

@@ -1,14 +1,12 @@
 //! Life in production: health, readiness, metrics and logs.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::process::Stdio;
 
 use serde_json::{Value, json};
 
-use crate::common::{Kind, TestApp, TestStore, client, recording};
-use crossbar_groups::kazoo::views;
-use crossbar_groups::store::couch::Couch;
+use crate::common::program::program;
+use crate::common::{Kind, NO_COUCHDB, TestApp, TestStore, client, recording};
 
 fn admin(app: &TestApp, path: &str) -> (u16, Value) {
     let answer = client::send(app.admin_address, "GET", path, &[], None).unwrap();
@@ -76,8 +74,7 @@ fn admin_routes_are_where_they_are_asked_for() {
 
 #[test]
 fn without_its_store_it_lives_but_is_not_ready() {
-    let nobody = Couch::new(&["http://admin:password@127.0.0.1:1"], views::DESIGN_DOCUMENTS).unwrap();
-    let app = TestApp::unlimited(Arc::new(nobody));
+    let app = TestApp::before(&[NO_COUCHDB]);
     assert_eq!(admin(&app, "/healthz").0, 200);
     assert_eq!(admin(&app, "/readyz"), (503, json!({"status": "not ready", "reason": "store unreachable"})));
 }
@@ -85,9 +82,8 @@ fn without_its_store_it_lives_but_is_not_ready() {
 #[test]
 fn the_log_is_json_if_asked_and_holds_no_token() {
     let folder = tempfile::tempdir().unwrap();
-    let mut process = Command::new(env!("CARGO_BIN_EXE_crossbar-groups"))
+    let mut process = program()
         .args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json", "--store", folder.path().to_str().unwrap()])
-        .env_remove("RUST_LOG")
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
