@@ -1,26 +1,16 @@
 //! The program as its users start it: what it says when it can't, and how it stops.
 
-mod common;
-
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::client;
 use serde_json::Value;
 
-fn program() -> Command {
-    let mut program = Command::new(env!("CARGO_BIN_EXE_crossbar-groups"));
-    program.env_remove("RUST_LOG").env_remove("CROSSBAR_STORE").stdin(Stdio::null());
-    program
-}
-
-fn run(arguments: &[&str]) -> Output {
-    program().args(arguments).output().unwrap()
-}
+use crate::common::program::{program, run};
+use crate::common::{client, recording, seed_files};
 
 /// Fails with one line on standard error that says `why`.
 fn refuses(arguments: &[&str], why: &str) {
@@ -94,7 +84,7 @@ fn a_file_that_is_no_dump_changes_nothing() {
 }
 
 fn seed() -> Vec<String> {
-    common::seed_files().iter().map(|file| text(file).to_owned()).collect()
+    seed_files().iter().map(|file| text(file).to_owned()).collect()
 }
 
 fn import(store: &str, files: &[String]) {
@@ -115,7 +105,7 @@ fn what_is_imported_is_exported_and_importing_again_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let (first, second) = (folder.path().join("1"), folder.path().join("2"));
     import(text(&first), &seed());
-    for file in common::seed_files() {
+    for file in seed_files() {
         let mut seeded: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
         // a dump has its documents in the order of their ids
         seeded["docs"].as_array_mut().unwrap().sort_by_key(|document| document["_id"].as_str().unwrap().to_owned());
@@ -173,7 +163,7 @@ impl Drop for Served {
 fn a_request_under_way_is_finished_and_no_other_begun() {
     let folder = tempfile::tempdir().unwrap();
     import(text(folder.path()), &seed());
-    let variables = common::recording::variables();
+    let variables = recording::variables();
     let (account, token) = (&variables["B"], &variables["TB"]);
     for signal in ["-TERM", "-INT"] {
         let mut served = Served::start(&["--store", text(folder.path())]);

@@ -1,16 +1,15 @@
 //! Tokens and sign-in: what ends a token, who is refused, and that a token writes nothing.
 
-mod common;
-
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use common::client::{self, Response};
-use common::{Kind, TestAccount, TestApp, TestStore, block_on, document, put};
 use serde_json::{Value, json};
 
+use crate::common::client::{self, Response};
+use crate::common::{Kind, TestAccount, TestApp, TestStore, block_on, document, new_id, put};
 use crossbar_groups::document::{DbName, DocId, Document};
+use crossbar_groups::kazoo::account::AccountId;
 use crossbar_groups::store::SharedStore;
 
 /// How long the service remembers what it read, in most of these tests.
@@ -319,17 +318,16 @@ fn nothing_remembered_refuses() {
         assert_eq!(fresh.get(&groups, &token).status, 200);
 
         // an account that was not there is there
-        let id = uuid::Uuid::new_v4().simple().to_string();
+        let id: AccountId = new_id();
         let path = format!("/v2/accounts/{id}/groups");
         assert_eq!(app.get(&path, &token).status, 404);
         let below = json!({
-            "_id": id, "name": "Below", "pvt_type": "account", "pvt_enabled": true,
+            "_id": id.as_str(), "name": "Below", "pvt_type": "account", "pvt_enabled": true,
             "pvt_tree": ["aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa1", account.id.as_str()],
         });
-        let database = format!("account/{}/{}/{}", &id[..2], &id[2..4], &id[4..]).parse().unwrap();
         block_on(async {
-            store.prepare(&database).await.unwrap();
-            store.load(&database, vec![document(below)]).await.unwrap();
+            store.prepare(&id.database()).await.unwrap();
+            store.load(&id.database(), vec![document(below)]).await.unwrap();
         });
         assert_eq!(app.get(&path, &token).status, 200);
     }

@@ -1,11 +1,9 @@
 //! Change notices, against a real RabbitMQ: what they say, and that no request minds a broker that is away.
 
-mod common;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::TcpListener;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,10 +14,10 @@ use lapin::types::FieldTable;
 use lapin::{Connection, ConnectionProperties, ExchangeKind};
 use serde_json::{Value, json};
 use url::Url;
-use uuid::Uuid;
 
-use common::proxy::Proxy;
-use common::{Kind, TestAccount, TestApp, TestStore, amqp_url, block_on, document};
+use crate::common::program::program;
+use crate::common::proxy::Proxy;
+use crate::common::{Kind, TestAccount, TestApp, TestStore, amqp_url, block_on, client, document, named, new_id};
 use crossbar_groups::document::Document;
 use crossbar_groups::kazoo::account::AccountId;
 use crossbar_groups::kazoo::time::gregorian_seconds;
@@ -123,15 +121,9 @@ fn wait_for_counts(app: &TestApp, want: [u64; 3]) {
     }
 }
 
-fn named(name: &str) -> Option<Value> {
-    Some(json!({"data": {"name": name, "endpoints": {}}}))
-}
-
 /// Creates a group; gives its id.
 fn create(app: &TestApp, account: &TestAccount) -> String {
-    let answer = app.send("PUT", &account.path("groups"), &account.token, named("A group"));
-    assert_eq!(answer.status, 201, "{}", answer.text());
-    answer.json()["data"]["id"].as_str().unwrap().to_owned()
+    app.create(account, json!({"name": "A group", "endpoints": {}}))
 }
 
 fn patch(app: &TestApp, account: &TestAccount, id: &str) {
@@ -164,7 +156,7 @@ fn a_write_is_told_as_kazoo_tells_it() {
         let stale = [("X-Auth-Token", token), ("If-Match", "\"1-a\""), ("Content-Type", "application/json")];
         let body = named("Too late").unwrap().to_string();
         let path = account.path("groups/old");
-        let answer = common::client::send(app.address, "POST", &path, &stale, Some(body.as_bytes())).unwrap();
+        let answer = client::send(app.address, "POST", &path, &stale, Some(body.as_bytes())).unwrap();
         assert_eq!(answer.status, 412);
 
         let id = create(&app, &account);
@@ -239,7 +231,7 @@ fn a_user_whose_secret_is_made_at_sign_in_is_told() {
 fn what_an_audit_mends_is_told() {
     let Some(url) = amqp_url() else { return };
     let folder = tempfile::tempdir().unwrap();
-    let account: AccountId = Uuid::new_v4().simple().to_string().parse().unwrap();
+    let account: AccountId = new_id();
     let group = json!({"_id": "g", "pvt_type": "group", "endpoints": {"gone": {"type": "user"}}});
     block_on(async {
         let store = Embedded::open(folder.path(), views::ALL).unwrap();
@@ -247,7 +239,7 @@ fn what_an_audit_mends_is_told() {
         store.put(&account.database(), &document(group)).await.unwrap();
     });
     let node = KazooNode::listen(&url, account);
-    let mended = Command::new(env!("CARGO_BIN_EXE_crossbar-groups"))
+    let mended = program()
         .args(["audit", "--account", account.as_str(), "--fix", "--yes", "--store"])
         .arg(folder.path())
         .env("CROSSBAR_AMQP", &url)
@@ -420,9 +412,9 @@ fn a_broker_that_stays_away_does_not_keep_the_service_from_ending() {
 #[test]
 fn the_password_is_told_to_nobody() {
     let serve = |amqp: &str| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_crossbar-groups"));
+        let mut command = program();
         command.args(["serve", "--demo", "--listen", "127.0.0.1:0", "--amqp", amqp]);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
         command
     };
     let told = |stderr: Vec<u8>| String::from_utf8(stderr).unwrap();
@@ -434,11 +426,7 @@ fn the_password_is_told_to_nobody() {
         assert_eq!(error.trim().lines().count(), 1, "{error}");
         assert!(!error.contains("s3cret"), "{error}");
     }
-    let help = Command::new(env!("CARGO_BIN_EXE_crossbar-groups"))
-        .args(["serve", "--help"])
-        .env("CROSSBAR_AMQP", "amqp://kazoo:s3cret@broker")
-        .output()
-        .unwrap();
+    let help = program().args(["serve", "--help"]).env("CROSSBAR_AMQP", "amqp://kazoo:s3cret@broker").output().unwrap();
     let help = told(help.stdout);
     assert!(help.contains("CROSSBAR_AMQP") && !help.contains("s3cret"), "{help}");
 

@@ -1,15 +1,13 @@
 //! Pages: whatever their size, walking them gives each row once, in order, and ends.
 
-mod common;
-
 use std::collections::BTreeMap;
 
-use common::{Kind, TestAccount, TestApp, TestStore, block_on, document};
 use futures::stream;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
 
+use crate::common::{Kind, TestAccount, TestApp, TestStore, block_on, couchdb_url, document};
 use crossbar_groups::kazoo::page::{self, PageSize};
 
 #[derive(Debug, Clone)]
@@ -97,7 +95,7 @@ fn walking_pages_on_the_embedded_store() {
 
 #[test]
 fn walking_pages_on_couchdb() {
-    if let Some(url) = common::couchdb_url() {
+    if let Some(url) = couchdb_url() {
         check(6, Kind::Couch(url));
     }
 }

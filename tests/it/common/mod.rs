@@ -4,21 +4,23 @@
 //! Tests that need a CouchDB use the one at `$COUCHDB_URL` (`scripts/test` brings one up); without it they run on the
 //! embedded store alone, and `scripts/test` says so. Those that need an AMQP broker use the one at `$AMQP_URL`.
 
-#![allow(dead_code)] // each test file uses its own part
-
 pub mod client;
+pub mod program;
 pub mod proxy;
 pub mod recording;
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime};
 
 use clap::Parser;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use uuid::Uuid;
@@ -32,9 +34,9 @@ use crossbar_groups::kazoo::account::AccountId;
 use crossbar_groups::kazoo::time;
 use crossbar_groups::kazoo::views;
 use crossbar_groups::metrics::Metrics;
-use crossbar_groups::store::SharedStore;
 use crossbar_groups::store::couch::Couch;
 use crossbar_groups::store::embedded::Embedded;
+use crossbar_groups::store::{SharedStore, Store};
 use crossbar_groups::world::World;
 
 /// Where the fixtures are.
@@ -50,10 +52,25 @@ pub fn seed_files() -> Vec<PathBuf> {
     files
 }
 
+/// Imports dump files into a store.
+pub async fn import(store: &dyn Store, files: impl IntoIterator<Item = PathBuf>) {
+    for file in files {
+        Dump::check(&file).unwrap().import(store, |_| {}).await.unwrap();
+    }
+}
+
 /// The CouchDB to test against, if there is one.
 pub fn couchdb_url() -> Option<String> {
     std::env::var("COUCHDB_URL").ok().filter(|url| !url.is_empty())
 }
+
+/// A database's URL at a CouchDB, for those who speak with it themselves.
+pub fn database_url(couchdb: &str, database: &str) -> String {
+    format!("{}/{}", couchdb.trim_end_matches('/'), database.replace('/', "%2F"))
+}
+
+/// A CouchDB that is not there: nobody listens on port 1.
+pub const NO_COUCHDB: &str = "http://admin:password@127.0.0.1:1";
 
 /// The AMQP broker to test against, if there is one.
 pub fn amqp_url() -> Option<String> {
@@ -63,6 +80,11 @@ pub fn amqp_url() -> Option<String> {
 /// Runs what is asynchronous.
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
+/// An id that nobody else has.
+pub fn new_id<T: FromStr<Err: Debug>>() -> T {
+    Uuid::new_v4().simple().to_string().parse().unwrap()
 }
 
 /// A kind of store that every test of stores is run on.
@@ -94,11 +116,8 @@ impl TestStore {
         if let Some(folder) = &store.folder {
             store.opened = Some(Arc::new(Embedded::open(folder.path(), views::ALL).unwrap()));
         }
-        for file in seed_files() {
-            if file.file_name().unwrap().to_str().unwrap().starts_with("system_") {
-                block_on(Dump::check(&file).unwrap().import(store.store().as_ref(), |_| {})).unwrap();
-            }
-        }
+        let is_systems = |file: &PathBuf| file.file_name().unwrap().to_str().unwrap().starts_with("system_");
+        block_on(import(store.store().as_ref(), seed_files().into_iter().filter(is_systems)));
         store
     }
 
@@ -113,13 +132,12 @@ impl TestStore {
 
     /// A new account in the store, with a user whose token it comes with.
     pub fn account(&self) -> TestAccount {
-        let id: AccountId = Uuid::new_v4().simple().to_string().parse().unwrap();
-        let user: DocId = Uuid::new_v4().simple().to_string().parse().unwrap();
-        let account = document(serde_json::json!({
+        let (id, user): (AccountId, DocId) = (new_id(), new_id());
+        let account = document(json!({
             "_id": id.as_str(), "name": "Test", "realm": format!("{id}.example.com"), "pvt_type": "account",
             "pvt_tree": ["aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa1"], "pvt_enabled": true,
         }));
-        let account_user = document(serde_json::json!({
+        let account_user = document(json!({
             "_id": user.as_str(), "pvt_type": "user", "enabled": true, "pvt_signature_secret": "secret",
         }));
         let store = self.store();
@@ -135,13 +153,13 @@ impl TestStore {
 
     /// Gives the account's user credentials, and tells `accounts` of the account; gives the credentials and the realm.
     pub fn credentials(&self, account: &TestAccount) -> (String, String) {
-        let (credentials, realm) = (Uuid::new_v4().simple().to_string(), format!("{}.example.com", account.id));
+        let (credentials, realm): (String, _) = (new_id(), format!("{}.example.com", account.id));
         let (id, store) = (account.id.as_str(), self.store());
-        let copy = serde_json::json!({"_id": id, "pvt_type": "account", "realm": realm, "pvt_account_id": id});
+        let copy = json!({"_id": id, "pvt_type": "account", "realm": realm, "pvt_account_id": id});
         block_on(async {
             let (database, accounts): (DbName, DbName) = (account.database(), "accounts".parse().unwrap());
             let mut user = store.get(&database, &account.user).await.unwrap().unwrap();
-            user.extend(document(serde_json::json!({"pvt_md5_auth": credentials, "pvt_account_id": id})));
+            user.extend(document(json!({"pvt_md5_auth": credentials, "pvt_account_id": id})));
             store.put(&database, &user).await.unwrap();
             store.prepare(&accounts).await.unwrap();
             store.load(&accounts, vec![document(copy)]).await.unwrap();
@@ -176,12 +194,12 @@ impl TestAccount {
 }
 
 /// A document of a tree.
-pub fn document(tree: serde_json::Value) -> Document {
+pub fn document(tree: Value) -> Document {
     Document::parse(&tree.to_string()).unwrap()
 }
 
 /// Writes a document in the place of the one that has its id, if there is one.
-pub fn put(store: &SharedStore, database: &DbName, tree: serde_json::Value) {
+pub fn put(store: &SharedStore, database: &DbName, tree: Value) {
     let mut written = document(tree);
     block_on(async {
         let id: DocId = written.id().unwrap().parse().unwrap();
@@ -190,6 +208,11 @@ pub fn put(store: &SharedStore, database: &DbName, tree: serde_json::Value) {
         }
         store.put(database, &written).await.unwrap();
     });
+}
+
+/// What makes a group of this name, or gives one the name.
+pub fn named(name: &str) -> Option<Value> {
+    Some(json!({"data": {"name": name, "endpoints": {}}}))
 }
 
 /// The service, started in process on a free port; it stops when this is dropped.
@@ -223,21 +246,33 @@ impl TestApp {
         Self::start(store, &["--rate-limit", "off"])
     }
 
+    /// Starts the service before the CouchDB that has these nodes, whether they are there or not.
+    pub fn before(nodes: &[impl AsRef<str>]) -> Self {
+        Self::unlimited(Arc::new(Couch::new(nodes, views::DESIGN_DOCUMENTS).unwrap()))
+    }
+
     /// Sends a request without a body.
     pub fn get(&self, path: &str, token: &str) -> client::Response {
         self.send("GET", path, token, None)
     }
 
     /// Sends a request; its body is JSON.
-    pub fn send(&self, method: &str, path: &str, token: &str, body: Option<serde_json::Value>) -> client::Response {
+    pub fn send(&self, method: &str, path: &str, token: &str, body: Option<Value>) -> client::Response {
         let body = body.map(|body| body.to_string());
         let headers = [("X-Auth-Token", token), ("Content-Type", "application/json")];
         client::send(self.address, method, path, &headers, body.as_deref().map(str::as_bytes)).unwrap()
     }
 
+    /// Creates a group of these fields; gives its id.
+    pub fn create(&self, account: &TestAccount, group: Value) -> String {
+        let answer = self.send("PUT", &account.path("groups"), &account.token, Some(json!({ "data": group })));
+        assert_eq!(answer.status, 201, "{}", answer.text());
+        answer.json()["data"]["id"].as_str().unwrap().to_owned()
+    }
+
     /// Signs a user in; gives the status and the answer.
-    pub fn sign_in(&self, credentials: &str, realm: &str) -> (u16, serde_json::Value) {
-        let data = serde_json::json!({"data": {"credentials": credentials, "account_realm": realm}});
+    pub fn sign_in(&self, credentials: &str, realm: &str) -> (u16, Value) {
+        let data = json!({"data": {"credentials": credentials, "account_realm": realm}});
         let answer = self.send("PUT", "/v2/user_auth", "", Some(data));
         (answer.status, answer.json())
     }

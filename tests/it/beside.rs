@@ -1,11 +1,12 @@
 //! Beside live Kazoo nodes: a second writer plays one, over CouchDB's own HTTP, and each side sees what the other did.
 
-mod common;
-
 use std::time::{Duration, Instant};
 
-use common::{Kind, TestAccount, TestApp, TestStore, block_on};
 use serde_json::{Value, json};
+
+use crate::common::{
+    Kind, NO_COUCHDB, TestAccount, TestApp, TestStore, block_on, couchdb_url, database_url, recording,
+};
 
 /// A Kazoo node, as far as CouchDB sees one: it reads and writes whole documents by their revisions.
 struct KazooNode {
@@ -14,7 +15,7 @@ struct KazooNode {
 
 impl KazooNode {
     fn of(url: &str, account: &TestAccount) -> Self {
-        Self { base: format!("{}/{}", url.trim_end_matches('/'), account.database().as_str().replace('/', "%2F")) }
+        Self { base: database_url(url, account.database().as_str()) }
     }
 
     fn read(&self, id: &str) -> Value {
@@ -45,7 +46,7 @@ impl KazooNode {
 }
 
 fn with_kazoo(test: impl Fn(&TestApp, &TestAccount, &KazooNode)) {
-    let Some(url) = common::couchdb_url() else { return };
+    let Some(url) = couchdb_url() else { return };
     let store = TestStore::new(Kind::Couch(url.clone()));
     let account = store.account();
     let app = TestApp::unlimited(store.store());
@@ -155,12 +156,8 @@ fn of_two_writers_one_is_told_and_nothing_is_lost() {
 
 #[test]
 fn without_couchdb_clients_are_told_so_in_bounded_time() {
-    use crossbar_groups::kazoo::views;
-    use crossbar_groups::store::couch::Couch;
-    use std::sync::Arc;
-    let nobody = Couch::new(&["http://admin:password@127.0.0.1:1"], views::DESIGN_DOCUMENTS).unwrap();
-    let app = TestApp::unlimited(Arc::new(nobody));
-    let variables = common::recording::variables();
+    let app = TestApp::before(&[NO_COUCHDB]);
+    let variables = recording::variables();
     let started = Instant::now();
     let answer = app.get(&format!("/v2/accounts/{}/groups", variables["B"]), &variables["TB"]);
     assert!(started.elapsed() < Duration::from_secs(15));

@@ -1,15 +1,14 @@
 //! What an operator's own documents in the system's databases change, and what a client sees of HTTP itself.
 
-mod common;
-
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::thread;
 use std::time::Duration;
 
-use common::client::{self, Response};
-use common::{Kind, TestAccount, TestApp, TestStore, block_on, put};
-use serde_json::{Value, json};
+use serde_json::json;
+
+use crate::common::client::{self, Response};
+use crate::common::{Kind, TestAccount, TestApp, TestStore, block_on, named, put};
 
 /// Tests that share a CouchDB must leave its system documents alone.
 fn of_its_own() -> (TestStore, TestAccount, TestApp) {
@@ -19,14 +18,8 @@ fn of_its_own() -> (TestStore, TestAccount, TestApp) {
     (test, account, app)
 }
 
-fn named(name: &str) -> Option<Value> {
-    Some(json!({"data": {"name": name, "endpoints": {}}}))
-}
-
 fn create(app: &TestApp, account: &TestAccount, id: &str) {
-    let data = Some(json!({"data": {"id": id, "name": id, "endpoints": {}}}));
-    let answer = app.send("PUT", &account.path("groups"), &account.token, data);
-    assert_eq!(answer.status, 201, "{}", answer.text());
+    app.create(account, json!({"id": id, "name": id, "endpoints": {}}));
 }
 
 fn send(app: &TestApp, account: &TestAccount, method: &str, path: &str, header: (&str, &str), body: &str) -> Response {

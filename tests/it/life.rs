@@ -1,16 +1,12 @@
 //! Life in production: health, readiness, metrics and logs.
 
-mod common;
-
 use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::process::Stdio;
 
-use common::{Kind, TestApp, TestStore, client};
 use serde_json::{Value, json};
 
-use crossbar_groups::kazoo::views;
-use crossbar_groups::store::couch::Couch;
+use crate::common::program::program;
+use crate::common::{Kind, NO_COUCHDB, TestApp, TestStore, client, recording};
 
 fn admin(app: &TestApp, path: &str) -> (u16, Value) {
     let answer = client::send(app.admin_address, "GET", path, &[], None).unwrap();
@@ -78,8 +74,7 @@ fn admin_routes_are_where_they_are_asked_for() {
 
 #[test]
 fn without_its_store_it_lives_but_is_not_ready() {
-    let nobody = Couch::new(&["http://admin:password@127.0.0.1:1"], views::DESIGN_DOCUMENTS).unwrap();
-    let app = TestApp::unlimited(Arc::new(nobody));
+    let app = TestApp::before(&[NO_COUCHDB]);
     assert_eq!(admin(&app, "/healthz").0, 200);
     assert_eq!(admin(&app, "/readyz"), (503, json!({"status": "not ready", "reason": "store unreachable"})));
 }
@@ -87,9 +82,8 @@ fn without_its_store_it_lives_but_is_not_ready() {
 #[test]
 fn the_log_is_json_if_asked_and_holds_no_token() {
     let folder = tempfile::tempdir().unwrap();
-    let mut process = Command::new(env!("CARGO_BIN_EXE_crossbar-groups"))
+    let mut process = program()
         .args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json", "--store", folder.path().to_str().unwrap()])
-        .env_remove("RUST_LOG")
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
@@ -98,7 +92,7 @@ fn the_log_is_json_if_asked_and_holds_no_token() {
     let started = next();
     let address = started["message"].as_str().unwrap().rsplit("http://").next().unwrap().parse().unwrap();
 
-    let variables = common::recording::variables();
+    let variables = recording::variables();
     let (account, token) = (&variables["B"], &variables["TB"]);
     let headers = [("X-Auth-Token", token.as_str()), ("X-Request-ID", "my-request")];
     let path = format!("/v2/accounts/{account}/groups?auth_token={token}");

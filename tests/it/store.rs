@@ -1,17 +1,15 @@
 //! What every store does, whichever it is: one list of behaviours, run on each.
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::io::Write;
 
-use common::{Kind, TestStore, block_on, document};
 use futures::TryStreamExt;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 
+use crate::common::{Kind, TestStore, block_on, couchdb_url, database_url, document, new_id, seed_files};
 use crossbar_groups::document::{DbName, DocId, Document, Revision, json as raw_json};
 use crossbar_groups::dump::Dump;
 use crossbar_groups::kazoo::account::AccountId;
@@ -82,8 +80,7 @@ fn a_document_is_kept_as_it_is() {
 fn nothing_creates_a_database_because_it_was_named() {
     on_every_store(|test| {
         let store = test.store();
-        let database: DbName =
-            format!("account/00/00/{}", &uuid::Uuid::new_v4().simple().to_string()[..28]).parse().unwrap();
+        let database = new_id::<AccountId>().database();
         block_on(async {
             assert!(store.get(&database, &id("x")).await.unwrap().is_none());
             assert!(store.put(&database, &document(json!({"_id": "x"}))).await.is_err());
@@ -205,13 +202,13 @@ fn rows_come_in_batches_of_any_size() {
 
 #[test]
 fn a_missing_view_is_told() {
-    let Some(url) = common::couchdb_url() else { return };
+    let Some(url) = couchdb_url() else { return };
     let test = TestStore::new(Kind::Couch(url.clone()));
     let account = test.account();
     let database = account.database();
     let store = test.store();
     block_on(async {
-        let base = format!("{}/{}", url.trim_end_matches('/'), database.as_str().replace('/', "%2F"));
+        let base = database_url(&url, database.as_str());
         let client = reqwest::Client::new();
         let design = client.get(format!("{base}/_design/groups")).send().await.unwrap().text().await.unwrap();
         let revision = Document::parse(&design).unwrap().revision().unwrap();
@@ -227,10 +224,9 @@ fn a_missing_view_is_told() {
 
 #[test]
 fn design_documents_that_are_there_are_left_as_they_are() {
-    let Some(url) = common::couchdb_url() else { return };
+    let Some(url) = couchdb_url() else { return };
     let test = TestStore::new(Kind::Couch(url.clone()));
-    let (store, id) = (test.store(), uuid::Uuid::new_v4().simple().to_string());
-    let database: DbName = format!("account/{}/{}/{}", &id[..2], &id[2..4], &id[4..]).parse().unwrap();
+    let (store, database) = (test.store(), new_id::<AccountId>().database());
     // rows of other keys than ours come before and after
     let map = "function(doc) {
       if (doc.pvt_type != 'group') return;
@@ -240,7 +236,7 @@ fn design_documents_that_are_there_are_left_as_they_are() {
     let views = json!({"crossbar_listing": {"map": map}});
     let theirs = json!({"_id": "_design/groups", "language": "javascript", "views": views});
     block_on(async {
-        let base = format!("{}/{}", url.trim_end_matches('/'), database.as_str().replace('/', "%2F"));
+        let base = database_url(&url, database.as_str());
         let client = reqwest::Client::new();
         let json = "application/json";
         assert!(client.put(&base).send().await.unwrap().status().is_success());
@@ -267,7 +263,7 @@ fn design_documents_that_are_there_are_left_as_they_are() {
 #[test]
 fn a_dump_s_own_design_documents_come_as_they_are() {
     on_every_store(|test| {
-        let (store, account) = (test.store(), uuid::Uuid::new_v4().simple().to_string().parse::<AccountId>().unwrap());
+        let (store, account) = (test.store(), new_id::<AccountId>());
         let map = "function(doc) { if (doc.pvt_type == 'group') emit(doc._id, null); }";
         let views = json!({"crossbar_listing": {"map": map}});
         let theirs = json!({"_id": "_design/groups", "_rev": "1-5f", "language": "javascript", "views": views});
@@ -355,7 +351,7 @@ fn odd_document() -> impl Strategy<Value = Value> {
 
 #[test]
 fn map_functions_and_their_twins_give_the_same_rows() {
-    let Some(url) = common::couchdb_url() else { return };
+    let Some(url) = couchdb_url() else { return };
     let test = TestStore::new(Kind::Couch(url));
     let (store, database) = (test.store(), test.account().database());
     let mut runner = TestRunner::default();
@@ -366,7 +362,7 @@ fn map_functions_and_their_twins_give_the_same_rows() {
             document(odd)
         })
         .collect();
-    for file in common::seed_files() {
+    for file in seed_files() {
         let dump: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
         for mut seeded in dump["docs"].as_array().unwrap().clone() {
             seeded.as_object_mut().unwrap().remove("_rev");
@@ -406,7 +402,7 @@ fn map_functions_and_their_twins_give_the_same_rows() {
 fn accounts_are_found_by_realm_name_and_key_on_every_store() {
     on_every_store(|test| {
         let (store, database): (SharedStore, DbName) = (test.store(), "accounts".parse().unwrap());
-        let (id, mark) = (uuid::Uuid::new_v4().simple().to_string(), uuid::Uuid::new_v4().simple().to_string());
+        let (id, mark): (String, String) = (new_id(), new_id());
         block_on(async {
             store.prepare(&database).await.unwrap();
             let account = json!({

@@ -1,7 +1,5 @@
 //! Every recorded exchange with a real Kazoo 4.3, on every store: the answers, and what the store holds afterwards.
 
-mod common;
-
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::Path;
@@ -9,25 +7,16 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use common::recording::{self, Stored};
-use common::{TestApp, block_on, couchdb_url, fixtures, seed_files};
+use crate::common::recording::{self, Stored};
+use crate::common::{TestApp, block_on, couchdb_url, database_url, fixtures, import, seed_files};
 use crossbar_groups::document::DocId;
-use crossbar_groups::dump::Dump;
 use crossbar_groups::kazoo::views;
+use crossbar_groups::store::SharedStore;
 use crossbar_groups::store::couch::Couch;
 use crossbar_groups::store::embedded::Embedded;
-use crossbar_groups::store::{SharedStore, Store};
 
 /// How many scenarios were recorded: a file that gets lost is missed.
 const RECORDED: usize = 393;
-
-fn load_seed(store: &dyn Store) {
-    block_on(async {
-        for file in seed_files() {
-            Dump::check(&file).unwrap().import(store, |_| {}).await.unwrap();
-        }
-    });
-}
 
 /// Plays every scenario, each on a store that `seeded` gives, and tells all that differ.
 fn replay(mut seeded: impl FnMut() -> SharedStore, read: impl Fn(&SharedStore, &Stored) -> Value) {
@@ -56,7 +45,7 @@ fn read(store: &SharedStore, stored: &Stored) -> Value {
 #[test]
 fn every_recorded_exchange_holds_on_the_embedded_store() {
     let template = tempfile::tempdir().unwrap();
-    load_seed(&Embedded::open(template.path(), views::ALL).unwrap());
+    block_on(import(&Embedded::open(template.path(), views::ALL).unwrap(), seed_files()));
     let copies = tempfile::tempdir().unwrap();
     let mut number = 0;
     let seeded = || -> SharedStore {
@@ -80,7 +69,7 @@ fn copy(from: &Path, to: &Path) {
 fn every_recorded_exchange_holds_on_couchdb() {
     let Some(url) = couchdb_url() else { return };
     let couch = || Couch::new(&[&url], views::DESIGN_DOCUMENTS).unwrap();
-    load_seed(&couch());
+    block_on(import(&couch(), seed_files()));
     let accounts: Vec<Seeded> = seed_files().iter().filter_map(|file| Seeded::of_account(file)).collect();
     let seeded = || -> SharedStore {
         accounts.iter().for_each(|account| account.restore(&url));
@@ -107,7 +96,7 @@ impl Seeded {
 
     /// Puts back what a scenario changed, over CouchDB's own HTTP.
     fn restore(&self, url: &str) {
-        let base = format!("{}/{}", url.trim_end_matches('/'), self.database.replace('/', "%2F"));
+        let base = database_url(url, &self.database);
         let client = reqwest::Client::new();
         block_on(async {
             let all = client.get(format!("{base}/_all_docs?include_docs=true")).send().await.unwrap();

@@ -1,0 +1,18 @@
+//! The tests from outside: of the service over HTTP, of the program by its exit status and what it prints, of the
+//! stores behind their trait. They are one binary, since each further one would link the whole service once more.
+//!
+//! So all run side by side, in one process and on one CouchDB. Each keeps to an account or a store of its own; the
+//! accounts of the seed in the CouchDB are those of `contract`, and nobody writes to its system documents.
+
+mod auth;
+mod beside;
+mod cli;
+mod common;
+mod contract;
+mod life;
+mod nodes;
+mod notices;
+mod operate;
+mod paging;
+mod store;
+mod system;
