@@ -77,7 +77,7 @@ pub enum OpenError {
 /// Opens a store, and sees that it answers.
 ///
 /// Errors: [`OpenError`].
-pub async fn open_store(location: &StoreLocation) -> Result<Arc<dyn store::Server>, OpenError> {
+pub async fn open_store(location: &StoreLocation) -> Result<store::SharedServer, OpenError> {
     match location {
         StoreLocation::Couch(urls) => {
             let couch = Couch::new(urls)?;

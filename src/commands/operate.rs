@@ -3,7 +3,6 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use serde::Serialize;
@@ -12,7 +11,7 @@ use crossbar_groups::background::Background;
 use crossbar_groups::config::{AuditArguments, MigrateArguments, NoticeArguments, ScopeArguments, ViewsCommand};
 use crossbar_groups::metrics::Metrics;
 use crossbar_groups::operate::{audit, doctor, migrate, progress_bar, views};
-use crossbar_groups::store::Server;
+use crossbar_groups::store::SharedServer;
 use crossbar_groups::world::World;
 use crossbar_groups::{notices, open_store};
 
@@ -83,7 +82,7 @@ pub async fn audit(arguments: AuditArguments) -> Done {
 }
 
 /// Removes the dangling endpoints, and waits until the broker has the notices.
-async fn mend(store: Arc<dyn Server>, report: &audit::Report, notices: &NoticeArguments) -> Vec<audit::Mended> {
+async fn mend(store: SharedServer, report: &audit::Report, notices: &NoticeArguments) -> Vec<audit::Mended> {
     let (world, background) = (World::real(), Background::default());
     let store = notices::over(store, notices.settings(), "audit", world, Metrics::new((world.now)()), &background);
     let mended = audit::fix(store.as_ref(), report, world).await;

@@ -18,7 +18,7 @@ use crate::kazoo::documents::{is_deleted, is_of_type};
 use crate::kazoo::schema::{SYSTEM_SCHEMAS, Schema};
 use crate::kazoo::token::{Claims, SigningKey};
 use crate::metrics::Metrics;
-use crate::store::{Attachments, Server, ServerInfo, SharedStore};
+use crate::store::{Attachments, Server, ServerInfo, SharedServer, SharedStore};
 use crate::world::World;
 
 use super::{counted, views};
@@ -106,7 +106,7 @@ impl Report {
 }
 
 /// Looks at all that the service needs: of all accounts, or of one. Nothing is written.
-pub async fn examine(store: &Arc<dyn Server>, only: Option<AccountId>, world: World) -> Report {
+pub async fn examine(store: &SharedServer, only: Option<AccountId>, world: World) -> Report {
     let before = (world.now)();
     let server = match store.info().await {
         Ok(server) => server,

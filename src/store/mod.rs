@@ -184,6 +184,9 @@ pub trait Server: Store {
 /// A store that many share.
 pub type SharedStore = Arc<dyn Store>;
 
+/// A store that many share, whole.
+pub type SharedServer = Arc<dyn Server>;
+
 /// What the ids of design documents begin with.
 pub const DESIGN: &str = "_design/";
 

@@ -1,5 +1,6 @@
 //! Tokens and sign-in: what ends a token, who is refused, and that a token writes nothing.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
@@ -8,9 +9,10 @@ use serde_json::{Value, json};
 
 use crate::common::client::{self, Response};
 use crate::common::{Kind, TestAccount, TestApp, TestStore, block_on, document, new_id, put};
+use crossbar_groups::databases::prepare;
 use crossbar_groups::document::{DbName, DocId, Document};
 use crossbar_groups::kazoo::account::AccountId;
-use crossbar_groups::store::SharedStore;
+use crossbar_groups::store::{Attachments, SharedServer};
 
 /// How long the service remembers what it read, in most of these tests.
 const REMEMBERED: &str = "0.2";
@@ -57,10 +59,10 @@ fn becomes(app: &TestApp, path: &str, token: &str, want: u16) {
 }
 
 /// Changes a document of the account's database.
-fn change(store: &SharedStore, account: &TestAccount, id: &str, fields: Value) {
+fn change(store: &SharedServer, account: &TestAccount, id: &str, fields: Value) {
     let id: DocId = id.parse().unwrap();
     block_on(async {
-        let mut changed = store.get(&account.database(), &id).await.unwrap().unwrap();
+        let mut changed = Arc::unwrap_or_clone(store.get(&account.database(), &id).await.unwrap().unwrap());
         changed.extend(document(fields));
         store.put(&account.database(), &changed).await.unwrap();
     });
@@ -93,7 +95,7 @@ fn a_user_without_a_secret_gets_one_and_nothing_else_changes() {
         let account = test.account();
         let (credentials, realm) = test.credentials(&account);
         let store = test.store();
-        let read = || block_on(store.get(&account.database(), &account.user)).unwrap().unwrap();
+        let read = || Arc::unwrap_or_clone(block_on(store.get(&account.database(), &account.user)).unwrap().unwrap());
         let mut user = read();
         user.remove("pvt_signature_secret");
         block_on(store.put(&account.database(), &user)).unwrap();
@@ -159,7 +161,7 @@ fn made_up_keys_write_nothing() {
         let (store, app) = (test.store(), start(&test));
         let system_auth: DbName = "system_auth".parse().unwrap();
         let dump = || {
-            let documents = block_on(store.dump(&system_auth, None, 1000)).unwrap().unwrap();
+            let documents = block_on(store.dump(&system_auth, None, 1000, Attachments::Inline)).unwrap().unwrap();
             documents.iter().map(Document::to_json).collect::<Vec<_>>()
         };
         let before = dump();
@@ -326,7 +328,7 @@ fn nothing_remembered_refuses() {
             "pvt_tree": ["aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa1", account.id.as_str()],
         });
         block_on(async {
-            store.prepare(&id.database()).await.unwrap();
+            prepare(store.as_ref(), &id.database()).await.unwrap();
             store.load(&id.database(), vec![document(below)]).await.unwrap();
         });
         assert_eq!(app.get(&path, &token).status, 200);
@@ -428,7 +430,7 @@ fn attempts_to_sign_in_are_written_down_where_the_database_of_the_month_is() {
         assert_eq!(app.sign_in("00000000000000000000000000000000", &realm).0, 401);
         // the service ends when all are written down
         drop(app);
-        let written: Vec<Value> = block_on(store.dump(&database, None, 100))
+        let written: Vec<Value> = block_on(store.dump(&database, None, 100, Attachments::Inline))
             .unwrap()
             .unwrap()
             .iter()
@@ -452,7 +454,9 @@ fn attempts_to_sign_in_are_written_down_where_the_database_of_the_month_is() {
         assert_eq!(success["metadata"], whom);
         assert_eq!(failed["metadata"], json!({"account_realm": realm, "method": "md5"}));
         // none is made for them
-        assert!(block_on(store.dump(&without.database_of_this_month(), None, 1)).unwrap().is_none());
+        assert!(
+            block_on(store.dump(&without.database_of_this_month(), None, 1, Attachments::Inline)).unwrap().is_none()
+        );
     }
 }
 

@@ -11,7 +11,7 @@ use crate::common::recording::{self, Stored};
 use crate::common::{TestApp, block_on, couchdb_url, database_url, fixtures, import, seed_files};
 use crossbar_groups::document::DocId;
 use crossbar_groups::kazoo::views;
-use crossbar_groups::store::SharedStore;
+use crossbar_groups::store::SharedServer;
 use crossbar_groups::store::couch::Couch;
 use crossbar_groups::store::embedded::Embedded;
 
@@ -19,7 +19,7 @@ use crossbar_groups::store::embedded::Embedded;
 const RECORDED: usize = 393;
 
 /// Plays every scenario, each on a store that `seeded` gives, and tells all that differ.
-fn replay(mut seeded: impl FnMut() -> SharedStore, read: impl Fn(&SharedStore, &Stored) -> Value) {
+fn replay(mut seeded: impl FnMut() -> SharedServer, read: impl Fn(&SharedServer, &Stored) -> Value) {
     let (scenarios, variables) = (recording::scenarios(), recording::variables());
     assert_eq!(scenarios.len(), RECORDED);
     let files = fs::read_dir(fixtures().join("exchanges")).unwrap().count();
@@ -36,7 +36,7 @@ fn replay(mut seeded: impl FnMut() -> SharedStore, read: impl Fn(&SharedStore, &
     assert!(different.is_empty(), "{} scenarios differ:\n{}", different.len(), different.join("\n"));
 }
 
-fn read(store: &SharedStore, stored: &Stored) -> Value {
+fn read(store: &SharedServer, stored: &Stored) -> Value {
     let id: DocId = stored.id.parse().unwrap();
     let document = block_on(store.get(&stored.database.parse().unwrap(), &id)).unwrap();
     recording::json(&document.map_or_else(|| "null".to_owned(), |document| document.to_json()))
@@ -48,7 +48,7 @@ fn every_recorded_exchange_holds_on_the_embedded_store() {
     block_on(import(&Embedded::open(template.path(), views::ALL).unwrap(), seed_files()));
     let copies = tempfile::tempdir().unwrap();
     let mut number = 0;
-    let seeded = || -> SharedStore {
+    let seeded = || -> SharedServer {
         number += 1;
         let folder = copies.path().join(number.to_string());
         copy(template.path(), &folder);
@@ -68,15 +68,15 @@ fn copy(from: &Path, to: &Path) {
 #[test]
 fn every_recorded_exchange_holds_on_couchdb() {
     let Some(url) = couchdb_url() else { return };
-    let couch = || Couch::new(&[&url], views::DESIGN_DOCUMENTS).unwrap();
+    let couch = || Couch::new(&[&url]).unwrap();
     block_on(import(&couch(), seed_files()));
     let accounts: Vec<Seeded> = seed_files().iter().filter_map(|file| Seeded::of_account(file)).collect();
-    let seeded = || -> SharedStore {
+    let seeded = || -> SharedServer {
         accounts.iter().for_each(|account| account.restore(&url));
         Arc::new(couch())
     };
     // what the service wrote is read by a client of its own
-    replay(seeded, |_, stored| read(&(Arc::new(couch()) as SharedStore), stored));
+    replay(seeded, |_, stored| read(&(Arc::new(couch()) as SharedServer), stored));
 }
 
 /// An account's database as the seed has it.

@@ -43,7 +43,7 @@ fn counters_move_by_what_was_asked() {
         assert_eq!(requests("groups/{id}", "GET", 404), 1.0);
         assert_eq!(requests("other", "other", 401), 1.0);
         assert_eq!(samples["crossbar_request_duration_seconds_count{route=\"groups\"}"], 5.0);
-        assert_eq!(samples["crossbar_store_calls_total{call=\"query\",outcome=\"ok\"}"], 3.0);
+        assert_eq!(samples["crossbar_store_calls_total{call=\"rows\",outcome=\"ok\"}"], 3.0);
         assert_eq!(samples["crossbar_store_calls_total{call=\"put\",outcome=\"ok\"}"], 1.0);
         assert_eq!(samples["crossbar_auth_cache_lookups_total{of=\"key\",outcome=\"miss\"}"], 1.0);
         assert!(samples["crossbar_auth_cache_lookups_total{of=\"key\",outcome=\"hit\"}"] >= 3.0);

@@ -4,6 +4,8 @@
 //! So all run side by side, in one process and on one CouchDB. Each keeps to an account or a store of its own; the
 //! accounts of the seed in the CouchDB are those of `contract`, and nobody writes to its system documents.
 
+#![allow(clippy::pedantic, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what panics has failed")]
+
 mod auth;
 mod beside;
 mod cli;

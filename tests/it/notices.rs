@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::TcpListener;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -22,8 +23,8 @@ use crossbar_groups::document::Document;
 use crossbar_groups::kazoo::account::AccountId;
 use crossbar_groups::kazoo::time::gregorian_seconds;
 use crossbar_groups::kazoo::views;
-use crossbar_groups::store::Store;
 use crossbar_groups::store::embedded::Embedded;
+use crossbar_groups::store::{Server, Store};
 
 /// How long something may take that is not to be waited for in vain.
 const SOON: Duration = Duration::from_secs(30);
@@ -131,7 +132,7 @@ fn patch(app: &TestApp, account: &TestAccount, id: &str) {
     assert_eq!(answer.status, 200, "{}", answer.text());
 }
 
-fn stored(test: &TestStore, account: &TestAccount, id: &str) -> Document {
+fn stored(test: &TestStore, account: &TestAccount, id: &str) -> Arc<Document> {
     block_on(test.store().get(&account.database(), &id.parse().unwrap())).unwrap().unwrap()
 }
 
@@ -216,7 +217,7 @@ fn a_user_whose_secret_is_made_at_sign_in_is_told() {
     let test = TestStore::new(Kind::Embedded);
     let account = test.account();
     let (credentials, realm) = test.credentials(&account);
-    let mut user = stored(&test, &account, account.user.as_str());
+    let mut user = Arc::unwrap_or_clone(stored(&test, &account, account.user.as_str()));
     user.remove("pvt_signature_secret");
     block_on(test.store().put(&account.database(), &user)).unwrap();
     let node = KazooNode::listen(&url, account.id);

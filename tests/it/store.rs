@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::sync::Arc;
 
 use futures::TryStreamExt;
 use proptest::prelude::*;
@@ -10,11 +11,12 @@ use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 
 use crate::common::{Kind, TestStore, block_on, couchdb_url, database_url, document, new_id, seed_files};
+use crossbar_groups::databases::prepare;
 use crossbar_groups::document::{DbName, DocId, Document, Revision, json as raw_json};
 use crossbar_groups::dump::Dump;
 use crossbar_groups::kazoo::account::AccountId;
 use crossbar_groups::kazoo::views;
-use crossbar_groups::store::{self, Error, Query, Row, Select, SharedStore, View};
+use crossbar_groups::store::{Attachments, Error, Place, Query, Row, SharedServer, View};
 
 fn on_every_store(test: impl Fn(&TestStore)) {
     for kind in Kind::all() {
@@ -26,9 +28,8 @@ fn id(text: &str) -> DocId {
     text.parse().unwrap()
 }
 
-async fn all_rows(store: &SharedStore, database: &DbName, view: &View, select: Select, batch: usize) -> Vec<Row> {
-    let query = Query { select, limit: batch, documents: false };
-    store::rows(store.as_ref(), database, view, query).try_collect().await.unwrap()
+async fn all_rows(store: &SharedServer, database: &DbName, view: &View, query: Query) -> Vec<Row> {
+    store.rows(database, view, query).try_collect().await.unwrap()
 }
 
 #[test]
@@ -85,7 +86,7 @@ fn nothing_creates_a_database_because_it_was_named() {
             assert!(store.get(&database, &id("x")).await.unwrap().is_none());
             assert!(store.put(&database, &document(json!({"_id": "x"}))).await.is_err());
             assert!(store.attachment(&database, &id("x"), "a").await.unwrap().is_none());
-            assert!(store.dump(&database, None, 10).await.unwrap().is_none());
+            assert!(store.dump(&database, None, 10, Attachments::Inline).await.unwrap().is_none());
         });
     });
 }
@@ -126,15 +127,15 @@ fn attachments_stay_while_the_document_names_them() {
             store.put(&database, &with).await.unwrap();
             assert_eq!(store.attachment(&database, &id("x"), "a.txt").await.unwrap().unwrap(), "hello");
 
-            let mut stored = store.get(&database, &id("x")).await.unwrap().unwrap();
+            let mut stored = Arc::unwrap_or_clone(store.get(&database, &id("x")).await.unwrap().unwrap());
             stored.set("n", raw_json::raw(&1));
             store.put(&database, &stored).await.unwrap();
             assert_eq!(store.attachment(&database, &id("x"), "a.txt").await.unwrap().unwrap(), "hello");
-            let dumped = store.dump(&database, None, 10).await.unwrap().unwrap();
+            let dumped = store.dump(&database, None, 10, Attachments::Inline).await.unwrap().unwrap();
             let dumped = dumped.iter().find(|document| document.id().unwrap() == "x").unwrap();
             assert_eq!(serde_json::from_str::<Value>(dumped.get("_attachments").unwrap().get()).unwrap(), inline);
 
-            let mut stored = store.get(&database, &id("x")).await.unwrap().unwrap();
+            let mut stored = Arc::unwrap_or_clone(store.get(&database, &id("x")).await.unwrap().unwrap());
             stored.remove("_attachments");
             store.put(&database, &stored).await.unwrap();
             assert!(store.attachment(&database, &id("x"), "a.txt").await.unwrap().is_none());
@@ -151,7 +152,7 @@ fn a_dump_comes_in_batches_in_the_order_of_ids() {
             store.load(&database, documents).await.unwrap();
             let (mut ids, mut after) = (Vec::new(), None::<String>);
             loop {
-                let batch = store.dump(&database, after.as_deref(), 5).await.unwrap().unwrap();
+                let batch = store.dump(&database, after.as_deref(), 5, Attachments::Inline).await.unwrap().unwrap();
                 ids.extend(batch.iter().map(|document| document.id().unwrap()));
                 after = ids.last().cloned();
                 if batch.len() < 5 {
@@ -178,22 +179,26 @@ fn rows_come_in_batches_of_any_size() {
             store.load(&database, (0..17).map(group).collect()).await.unwrap();
             let ids = |rows: Vec<Row>| rows.into_iter().map(|row| row.id.parse().unwrap()).collect::<Vec<usize>>();
             for batch in [1, 2, 3, 16, 17, 18, 100] {
-                let rows = all_rows(&store, &database, &views::GROUPS, Select::From(None), batch).await;
-                assert_eq!(ids(rows), (0..17).collect::<Vec<_>>(), "batches of {batch}");
-                let from = Select::From(Some("0005".to_owned()));
-                assert_eq!(
-                    ids(all_rows(&store, &database, &views::GROUPS, from, batch).await),
-                    (5..17).collect::<Vec<_>>()
-                );
-                let by_user = |user: &str, from: Option<&str>| Select::Key(user.to_owned(), from.map(str::to_owned));
-                for (select, want) in [
-                    (by_user("odd", None), (1..17).step_by(2).collect::<Vec<_>>()),
-                    (by_user("all", Some("0004")), (4..17).collect()),
-                    (by_user("even", Some("0005")), (6..17).step_by(2).collect()),
-                    (by_user("nobody", None), vec![]),
+                let up_to = Place { key: "all".to_owned(), id: Some("0011".to_owned()) };
+                for (view, query, want) in [
+                    (&views::GROUPS, Query::all(), (0..17).collect::<Vec<_>>()),
+                    (&views::GROUPS, Query::from_key("0005"), (5..17).collect()),
+                    (&views::GROUPS_BY_USER, Query::of_key("odd"), (1..17).step_by(2).collect()),
+                    (&views::GROUPS_BY_USER, Query::of_key_from("all", "0004"), (4..17).collect()),
+                    (
+                        &views::GROUPS_BY_USER,
+                        Query { last: Some(up_to), ..Query::of_key_from("all", "0004") },
+                        (4..12).collect(),
+                    ),
+                    (&views::GROUPS_BY_USER, Query::of_key_from("even", "0005"), (6..17).step_by(2).collect()),
+                    (&views::GROUPS_BY_USER, Query::of_key("nobody"), vec![]),
                 ] {
-                    let rows = all_rows(&store, &database, &views::GROUPS_BY_USER, select.clone(), batch).await;
-                    assert_eq!(ids(rows), want, "{select:?} in batches of {batch}");
+                    let query = query.batch(batch);
+                    let rows = all_rows(&store, &database, view, query.clone()).await;
+                    assert_eq!(ids(rows), want, "{query:?}");
+                    let mut rows = ids(all_rows(&store, &database, view, query.clone().descending()).await);
+                    rows.reverse();
+                    assert_eq!(rows, want, "{query:?}, descending");
                 }
             }
         });
@@ -213,8 +218,7 @@ fn a_missing_view_is_told() {
         let design = client.get(format!("{base}/_design/groups")).send().await.unwrap().text().await.unwrap();
         let revision = Document::parse(&design).unwrap().revision().unwrap();
         client.delete(format!("{base}/_design/groups?rev={revision}")).send().await.unwrap();
-        let query = Query { select: Select::From(None), limit: 1, documents: false };
-        let answer = store.query(&database, &views::GROUPS, &query).await;
+        let answer: Result<Vec<Row>, Error> = store.rows(&database, &views::GROUPS, Query::all()).try_collect().await;
         assert!(matches!(answer, Err(Error::MissingView { .. })), "{answer:?}");
         // and it is not put back because a list was asked for
         let answer = client.get(format!("{base}/_design/groups")).send().await.unwrap();
@@ -245,12 +249,12 @@ fn design_documents_that_are_there_are_left_as_they_are() {
         let read = async || client.get(format!("{base}/_design/groups")).send().await.unwrap().text().await.unwrap();
         let before = read().await;
 
-        store.prepare(&database).await.unwrap();
+        prepare(store.as_ref(), &database).await.unwrap();
         let group = |id| document(json!({"_id": id, "pvt_type": "group"}));
         store.load(&database, vec![group("g"), group("h")]).await.unwrap();
         assert_eq!(read().await, before);
         for batch in [1, 10] {
-            let rows = all_rows(&store, &database, &views::GROUPS, Select::From(None), batch).await;
+            let rows = all_rows(&store, &database, &views::GROUPS, Query::all().batch(batch)).await;
             let values: Vec<String> = rows.iter().map(|row| row.value.get().replace(' ', "")).collect();
             assert_eq!(values, [r#"{"id":"g","theirs":true}"#, r#"{"id":"h","theirs":true}"#]);
         }
@@ -273,7 +277,7 @@ fn a_dump_s_own_design_documents_come_as_they_are() {
         block_on(async {
             for _ in 0..2 {
                 Dump::check(file.path()).unwrap().import(store.as_ref(), |_| {}).await.unwrap();
-                let documents = store.documents(&account.database(), None, 10).await.unwrap().unwrap();
+                let documents = store.dump(&account.database(), None, 10, Attachments::Named).await.unwrap().unwrap();
                 let of_groups = documents.iter().find(|document| document.id().unwrap() == "_design/groups").unwrap();
                 assert_eq!(serde_json::from_str::<Value>(&of_groups.to_json()).unwrap(), theirs, "no conflict");
             }
@@ -381,9 +385,7 @@ fn map_functions_and_their_twins_give_the_same_rows() {
                 });
             }
             let mut by_javascript = BTreeMap::<String, usize>::new();
-            let rows =
-                store.query(&database, view, &Query { select: Select::From(None), limit: 100_000, documents: false });
-            for row in rows.await.unwrap() {
+            for row in all_rows(&store, &database, view, Query::all()).await {
                 *by_javascript.entry(comparable(&row.key, row.value.get())).or_default() += 1;
             }
             assert!(!by_twin.is_empty(), "{}/{}", view.design, view.name);
@@ -401,10 +403,10 @@ fn map_functions_and_their_twins_give_the_same_rows() {
 #[test]
 fn accounts_are_found_by_realm_name_and_key_on_every_store() {
     on_every_store(|test| {
-        let (store, database): (SharedStore, DbName) = (test.store(), "accounts".parse().unwrap());
+        let (store, database): (SharedServer, DbName) = (test.store(), "accounts".parse().unwrap());
         let (id, mark): (String, String) = (new_id(), new_id());
         block_on(async {
-            store.prepare(&database).await.unwrap();
+            prepare(store.as_ref(), &database).await.unwrap();
             let account = json!({
                 "_id": id, "pvt_type": "account", "pvt_account_id": id, "pvt_account_db": "db", "name": format!("Ä-{mark} B"),
                 "realm": format!("{}.Example.COM", mark.to_uppercase()), "pvt_api_key": format!("key{mark}"),
@@ -415,7 +417,7 @@ fn accounts_are_found_by_realm_name_and_key_on_every_store() {
                 (&views::ACCOUNTS_BY_NAME, format!("{mark}b")),
                 (&views::ACCOUNTS_BY_API_KEY, format!("key{mark}")),
             ] {
-                let rows = all_rows(&store, &database, view, Select::Key(key, None), 10).await;
+                let rows = all_rows(&store, &database, view, Query::of_key(key)).await;
                 assert_eq!(rows.len(), 1, "{}", view.name);
                 assert!(rows[0].value.get().contains(&id), "{}", view.name);
             }

@@ -28,6 +28,7 @@ use uuid::Uuid;
 use crossbar_groups::Application;
 use crossbar_groups::auth::Auth;
 use crossbar_groups::config::{Command, CommandLine, ServeArguments};
+use crossbar_groups::databases::prepare;
 use crossbar_groups::document::{DbName, DocId, Document};
 use crossbar_groups::dump::Dump;
 use crossbar_groups::kazoo::account::AccountId;
@@ -36,7 +37,7 @@ use crossbar_groups::kazoo::views;
 use crossbar_groups::metrics::Metrics;
 use crossbar_groups::store::couch::Couch;
 use crossbar_groups::store::embedded::Embedded;
-use crossbar_groups::store::{SharedStore, Store};
+use crossbar_groups::store::{Server, SharedServer};
 use crossbar_groups::world::World;
 
 /// Where the fixtures are.
@@ -53,7 +54,7 @@ pub fn seed_files() -> Vec<PathBuf> {
 }
 
 /// Imports dump files into a store.
-pub async fn import(store: &dyn Store, files: impl IntoIterator<Item = PathBuf>) {
+pub async fn import(store: &dyn Server, files: impl IntoIterator<Item = PathBuf>) {
     for file in files {
         Dump::check(&file).unwrap().import(store, |_| {}).await.unwrap();
     }
@@ -106,7 +107,7 @@ impl Kind {
 pub struct TestStore {
     pub kind: Kind,
     folder: Option<TempDir>,
-    opened: Option<SharedStore>,
+    opened: Option<SharedServer>,
 }
 
 impl TestStore {
@@ -122,10 +123,10 @@ impl TestStore {
     }
 
     /// A store to use from one runtime: connections of a CouchDB are not shared between runtimes.
-    pub fn store(&self) -> SharedStore {
+    pub fn store(&self) -> SharedServer {
         match (&self.kind, &self.opened) {
             (_, Some(store)) => Arc::clone(store),
-            (Kind::Couch(url), None) => Arc::new(Couch::new(&[url], views::DESIGN_DOCUMENTS).unwrap()),
+            (Kind::Couch(url), None) => Arc::new(Couch::new(&[url]).unwrap()),
             (Kind::Embedded, None) => unreachable!(),
         }
     }
@@ -142,7 +143,7 @@ impl TestStore {
         }));
         let store = self.store();
         let token = block_on(async {
-            store.prepare(&id.database()).await.unwrap();
+            prepare(store.as_ref(), &id.database()).await.unwrap();
             store.load(&id.database(), vec![account, account_user]).await.unwrap();
             let metrics = Metrics::new(SystemTime::now());
             let auth = Auth::new(store, metrics, Duration::from_secs(1), World::real());
@@ -158,10 +159,10 @@ impl TestStore {
         let copy = json!({"_id": id, "pvt_type": "account", "realm": realm, "pvt_account_id": id});
         block_on(async {
             let (database, accounts): (DbName, DbName) = (account.database(), "accounts".parse().unwrap());
-            let mut user = store.get(&database, &account.user).await.unwrap().unwrap();
+            let mut user = Arc::unwrap_or_clone(store.get(&database, &account.user).await.unwrap().unwrap());
             user.extend(document(json!({"pvt_md5_auth": credentials, "pvt_account_id": id})));
             store.put(&database, &user).await.unwrap();
-            store.prepare(&accounts).await.unwrap();
+            prepare(store.as_ref(), &accounts).await.unwrap();
             store.load(&accounts, vec![document(copy)]).await.unwrap();
         });
         (credentials, realm)
@@ -199,7 +200,7 @@ pub fn document(tree: Value) -> Document {
 }
 
 /// Writes a document in the place of the one that has its id, if there is one.
-pub fn put(store: &SharedStore, database: &DbName, tree: Value) {
+pub fn put(store: &SharedServer, database: &DbName, tree: Value) {
     let mut written = document(tree);
     block_on(async {
         let id: DocId = written.id().unwrap().parse().unwrap();
@@ -225,7 +226,7 @@ pub struct TestApp {
 
 impl TestApp {
     /// Starts the service with more arguments of `serve`.
-    pub fn start(store: SharedStore, arguments: &[&str]) -> Self {
+    pub fn start(store: SharedServer, arguments: &[&str]) -> Self {
         let fixed = ["crossbar-groups", "serve", "--listen", "127.0.0.1:0", "--workers", "1"];
         let arguments = serve_arguments(&[&fixed[..], arguments].concat());
         let (told, listening) = mpsc::channel();
@@ -242,13 +243,13 @@ impl TestApp {
     }
 
     /// Starts the service without limits, which most tests want.
-    pub fn unlimited(store: SharedStore) -> Self {
+    pub fn unlimited(store: SharedServer) -> Self {
         Self::start(store, &["--rate-limit", "off"])
     }
 
     /// Starts the service before the CouchDB that has these nodes, whether they are there or not.
     pub fn before(nodes: &[impl AsRef<str>]) -> Self {
-        Self::unlimited(Arc::new(Couch::new(nodes, views::DESIGN_DOCUMENTS).unwrap()))
+        Self::unlimited(Arc::new(Couch::new(nodes).unwrap()))
     }
 
     /// Sends a request without a body.

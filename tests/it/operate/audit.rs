@@ -13,11 +13,11 @@ use crossbar_groups::kazoo::account::AccountId;
 use crossbar_groups::kazoo::views as native;
 use crossbar_groups::operate::audit::{self, Outcome};
 use crossbar_groups::store::embedded::Embedded;
-use crossbar_groups::store::{SharedStore, Store};
+use crossbar_groups::store::{Server, SharedServer, Store};
 use crossbar_groups::world::World;
 
 /// An account with one of each fault; gives them as lines of the report's JSON, without the database.
-async fn plant(store: &SharedStore, account: &TestAccount) -> Vec<Value> {
+async fn plant(store: &SharedServer, account: &TestAccount) -> Vec<Value> {
     let (id, other) = (account.id, "ffffffffffffffffffffffffffffffff");
     let encoded = id.encoded_database();
     for (id, kind, deleted) in
@@ -68,7 +68,7 @@ async fn plant(store: &SharedStore, account: &TestAccount) -> Vec<Value> {
     ]
 }
 
-async fn faults(store: &SharedStore, account: AccountId) -> Vec<Value> {
+async fn faults(store: &SharedServer, account: AccountId) -> Vec<Value> {
     let report = audit::audit(store.as_ref(), Some(account), &hidden()).await.unwrap();
     let mut faults = serde_json::to_value(&report).unwrap()["faults"].as_array().unwrap().clone();
     for fault in &mut faults {
@@ -83,7 +83,7 @@ fn audit_finds_each_fault_and_mends_what_it_says() {
         let account = store.account();
         block_on(async {
             let watched = Arc::new(Watched::new(store.store()));
-            let shared: SharedStore = watched.clone();
+            let shared: SharedServer = watched.clone();
             let planted = plant(&shared, &account).await;
             let before = watched.writes();
             let report = audit::audit(&*watched, Some(account.id), &hidden()).await.unwrap();
@@ -123,14 +123,15 @@ fn audit_finds_each_fault_and_mends_what_it_says() {
 }
 
 /// Mends by hand what `--fix` leaves to people.
-async fn mend_the_rest(store: &SharedStore, account: AccountId) {
+async fn mend_the_rest(store: &SharedServer, account: AccountId) {
     for (id, fields) in [
         ("g-skipped", json!({"smartpbx": {}})),
         ("g-skipped-by-user", json!({"endpoints": {"u1": {"type": "user"}}})),
         ("w-id", json!({"pvt_account_id": account.as_str()})),
         ("w-db", json!({"pvt_account_db": account.encoded_database()})),
     ] {
-        let mut there = store.get(&account.database(), &id.parse().unwrap()).await.unwrap().unwrap();
+        let there = store.get(&account.database(), &id.parse().unwrap()).await.unwrap().unwrap();
+        let mut there = Arc::unwrap_or_clone(there);
         there.extend(document(fields));
         store.put(&account.database(), &there).await.unwrap();
     }

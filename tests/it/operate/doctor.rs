@@ -17,7 +17,7 @@ use crossbar_groups::kazoo::views as native;
 use crossbar_groups::operate::{doctor, views};
 use crossbar_groups::store::couch::Couch;
 use crossbar_groups::store::embedded::Embedded;
-use crossbar_groups::store::{Nodes, Server, SharedStore};
+use crossbar_groups::store::{Nodes, ServerInfo, SharedServer};
 use crossbar_groups::world::World;
 
 fn failures(report: &doctor::Report) -> Vec<&'static str> {
@@ -59,7 +59,7 @@ fn a_store_that_is_well_has_no_failure() {
 }
 
 /// Does something while `accounts` has a copy of an account's document; others share the database.
-async fn with_copy_in_accounts(store: &SharedStore, account: AccountId, work: impl AsyncFnOnce()) {
+async fn with_copy_in_accounts(store: &SharedServer, account: AccountId, work: impl AsyncFnOnce()) {
     let accounts: DbName = ACCOUNTS.parse().unwrap();
     let revision = store.put(&accounts, &document(own_document(account))).await.unwrap();
     work().await;
@@ -70,9 +70,9 @@ async fn with_copy_in_accounts(store: &SharedStore, account: AccountId, work: im
 }
 
 /// A store of one's own with the seed, of which a system document is changed.
-async fn changed_seed(database: &str, id: &str, change: impl FnOnce(&mut Value)) -> (TempDir, SharedStore) {
+async fn changed_seed(database: &str, id: &str, change: impl FnOnce(&mut Value)) -> (TempDir, SharedServer) {
     let (folder, store) = embedded();
-    let store: SharedStore = store;
+    let store: SharedServer = store;
     import(store.as_ref(), seed_files()).await;
     let database: DbName = database.parse().unwrap();
     let found = store.get(&database, &id.parse().unwrap()).await.unwrap().unwrap();
@@ -117,7 +117,7 @@ fn doctor_finds_what_is_wrong_with_keys_and_secrets() {
 #[test]
 fn doctor_finds_an_empty_store() {
     let (_folder, store) = embedded();
-    let store: SharedStore = store;
+    let store: SharedServer = store;
     block_on(async {
         let report = doctor::examine(&store, None, World::real()).await;
         assert_fails(&report, &["accounts", "system key", "secret", "views"]);
@@ -131,7 +131,7 @@ fn an_account_without_its_own_document_is_told() {
         block_on(async {
             let shared = store.store();
             let own = shared.get(&account.database(), &account.id.document_id()).await.unwrap().unwrap();
-            let mut gone = own.clone();
+            let mut gone = own.as_ref().clone();
             gone.set("pvt_deleted", crossbar_groups::document::json::raw(&true));
             shared.put(&account.database(), &gone).await.unwrap();
             let found = one(views::check(shared.as_ref(), Some(account.id), &hidden()).await.unwrap());
@@ -179,8 +179,8 @@ fn doctor_finds_what_is_wrong_with_the_server() {
         let (now, by) = (SystemTime::now(), Duration::from_secs(off.unsigned_abs()));
         let time = if off < 0 { now - by } else { now + by };
         let (version, nodes, time) = (version.to_owned(), Some(nodes), Some(time));
-        let server = Server::Couch { version, nodes, time, failing: Vec::new() };
-        Arc::new(Watched { server: Some(server), ..Watched::new(Arc::clone(&seeded)) }) as SharedStore
+        let server = ServerInfo::Couch { version, nodes, time, failing: Vec::new() };
+        Arc::new(Watched { server: Some(server), ..Watched::new(Arc::clone(&seeded)) }) as SharedServer
     };
     let all = ["a@x", "b@x", "c@x"];
     block_on(async {
@@ -205,7 +205,7 @@ fn doctor_finds_a_node_that_does_not_answer() {
     let away = Proxy::before(&url);
     away.cut();
     let nodes = [url.clone(), away.url(&url)];
-    let store: SharedStore = Arc::new(Couch::new(&nodes, native::DESIGN_DOCUMENTS).unwrap());
+    let store: SharedServer = Arc::new(Couch::new(&nodes).unwrap());
     let report = block_on(doctor::examine(&store, None, World::real()));
     assert!(failures(&report).contains(&"reachable"), "{report}");
     let address = Url::parse(&nodes[1]).unwrap();

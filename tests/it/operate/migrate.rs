@@ -1,6 +1,7 @@
 //! `migrate`: what is carried is the same there, and what was stopped goes on.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::json;
 
@@ -12,10 +13,10 @@ use crossbar_groups::dump;
 use crossbar_groups::kazoo::account::{ACCOUNTS, AccountId};
 use crossbar_groups::operate::migrate;
 use crossbar_groups::operate::views::Owner;
-use crossbar_groups::store::{SharedStore, Store};
+use crossbar_groups::store::{Attachments, Server, SharedServer};
 
 /// A database as a dump file has it.
-async fn dumped(store: &dyn Store, database: &DbName) -> String {
+async fn dumped(store: &dyn Server, database: &DbName) -> String {
     let mut output = Vec::new();
     dump::export(store, database, &mut output).await.unwrap();
     String::from_utf8(output).unwrap()
@@ -29,7 +30,7 @@ fn assert_same(one: &str, other: &str) {
 }
 
 /// An account with many documents, some edited often, one with attachments, one of Kazoo's design documents.
-async fn fill(store: &dyn Store) -> AccountId {
+async fn fill(store: &dyn Server) -> AccountId {
     let id: AccountId = new_id();
     let (database, accounts) = (id.database(), ACCOUNTS.parse().unwrap());
     store.create(&database).await.unwrap();
@@ -46,7 +47,8 @@ async fn fill(store: &dyn Store) -> AccountId {
     documents.extend([document(media), document(kazoos_groups("doc.name"))]);
     store.load(&database, documents).await.unwrap();
     for _ in 0..3 {
-        let mut edited = store.get(&database, &format!("{:032x}", 7).parse().unwrap()).await.unwrap().unwrap();
+        let edited = store.get(&database, &format!("{:032x}", 7).parse().unwrap()).await.unwrap().unwrap();
+        let mut edited = Arc::unwrap_or_clone(edited);
         edited.set_text("name", "edited");
         store.put(&database, &edited).await.unwrap();
     }
@@ -84,9 +86,9 @@ fn there_and_back_gives_the_same_dump() {
 }
 
 /// Others share `accounts`: an account that is no more is deleted there.
-async fn forget_copy(store: &SharedStore, account: AccountId) {
+async fn forget_copy(store: &SharedServer, account: AccountId) {
     let accounts = ACCOUNTS.parse().unwrap();
-    let mut copy = store.get(&accounts, &account.document_id()).await.unwrap().unwrap();
+    let mut copy = Arc::unwrap_or_clone(store.get(&accounts, &account.document_id()).await.unwrap().unwrap());
     copy.set("pvt_deleted", crossbar_groups::document::json::raw(&true));
     store.put(&accounts, &copy).await.unwrap();
 }
@@ -121,8 +123,8 @@ fn a_migration_that_was_stopped_goes_on() {
     }
 }
 
-async fn documents_in(store: &dyn Store, account: AccountId) -> u64 {
-    let all = store.documents(&account.database(), None, 10_000).await.unwrap().unwrap_or_default();
+async fn documents_in(store: &dyn Server, account: AccountId) -> u64 {
+    let all = store.dump(&account.database(), None, 10_000, Attachments::Named).await.unwrap().unwrap_or_default();
     all.len() as u64
 }
 

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::stream::BoxStream;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -22,22 +23,22 @@ use crossbar_groups::kazoo::views as native;
 use crossbar_groups::operate;
 use crossbar_groups::operate::views::{Found, Owner, Report};
 use crossbar_groups::store::embedded::Embedded;
-use crossbar_groups::store::{self, Query, Result, Row, Server, SharedStore, Store, View};
+use crossbar_groups::store::{self, Attachments, Query, Result, Row, Server, ServerInfo, SharedServer, Store, View};
 
 /// A store that counts what is written to another, and can be made to do as a test wants.
 struct Watched {
-    store: SharedStore,
+    store: SharedServer,
     writes: AtomicUsize,
     /// After so many writes it is not reached any more.
     breaks_after: usize,
     /// What it says that it is.
-    server: Option<Server>,
+    server: Option<ServerInfo>,
     /// What somebody else does right before a document is written.
     rival: Option<fn(Document) -> Document>,
 }
 
 impl Watched {
-    fn new(store: SharedStore) -> Self {
+    fn new(store: SharedServer) -> Self {
         Self { store, writes: AtomicUsize::new(0), breaks_after: usize::MAX, server: None, rival: None }
     }
 
@@ -55,7 +56,7 @@ impl Watched {
 
 #[async_trait]
 impl Store for Watched {
-    async fn get(&self, database: &DbName, id: &DocId) -> Result<Option<Document>> {
+    async fn get(&self, database: &DbName, id: &DocId) -> Result<Option<Arc<Document>>> {
         self.store.get(database, id).await
     }
 
@@ -64,26 +65,28 @@ impl Store for Watched {
         if let Some(rival) = self.rival {
             let id = document.id().unwrap().parse().unwrap();
             let there = self.store.get(database, &id).await?.unwrap();
-            self.store.put(database, &rival(there)).await?;
+            self.store.put(database, &rival(Arc::unwrap_or_clone(there))).await?;
         }
         self.store.put(database, document).await
     }
 
-    async fn query(&self, database: &DbName, view: &View, query: &Query) -> Result<Vec<Row>> {
-        self.store.query(database, view, query).await
+    fn rows<'a>(&'a self, database: &'a DbName, view: &'a View, query: Query) -> BoxStream<'a, Result<Row>> {
+        self.store.rows(database, view, query)
     }
 
     async fn attachment(&self, database: &DbName, id: &DocId, name: &str) -> Result<Option<Bytes>> {
         self.store.attachment(database, id, name).await
     }
+}
+
+#[async_trait]
+impl Server for Watched {
+    fn has_native_views(&self) -> bool {
+        self.store.has_native_views()
+    }
 
     async fn create(&self, database: &DbName) -> Result<()> {
         self.store.create(database).await
-    }
-
-    async fn prepare(&self, database: &DbName) -> Result<()> {
-        self.write()?;
-        self.store.prepare(database).await
     }
 
     async fn load(&self, database: &DbName, documents: Vec<Document>) -> Result<()> {
@@ -91,12 +94,14 @@ impl Store for Watched {
         self.store.load(database, documents).await
     }
 
-    async fn dump(&self, database: &DbName, after: Option<&str>, limit: usize) -> Result<Option<Vec<Document>>> {
-        self.store.dump(database, after, limit).await
-    }
-
-    async fn documents(&self, database: &DbName, after: Option<&str>, limit: usize) -> Result<Option<Vec<Document>>> {
-        self.store.documents(database, after, limit).await
+    async fn dump(
+        &self,
+        database: &DbName,
+        after: Option<&str>,
+        limit: usize,
+        attachments: Attachments,
+    ) -> Result<Option<Vec<Document>>> {
+        self.store.dump(database, after, limit, attachments).await
     }
 
     async fn design_documents(&self, database: &DbName) -> Result<Option<Vec<Document>>> {
@@ -112,10 +117,10 @@ impl Store for Watched {
         self.store.databases().await
     }
 
-    async fn server(&self) -> Result<Server> {
+    async fn info(&self) -> Result<ServerInfo> {
         match &self.server {
             Some(server) => Ok(server.clone()),
-            None => self.store.server().await,
+            None => self.store.info().await,
         }
     }
 }
@@ -155,7 +160,7 @@ fn own_document(id: AccountId) -> Value {
     json!({"_id": id.as_str(), "name": "Bare", "pvt_type": "account", "pvt_tree": []})
 }
 
-async fn put(store: &SharedStore, account: AccountId, tree: Value) {
+async fn put(store: &SharedServer, account: AccountId, tree: Value) {
     store.put(&account.database(), &document(tree)).await.unwrap();
 }
 
@@ -173,7 +178,7 @@ fn owners(found: &Found) -> BTreeMap<&str, Owner> {
     found.designs.iter().map(|design| (design.name, design.owner)).collect()
 }
 
-async fn check(store: &SharedStore, account: AccountId) -> Found {
+async fn check(store: &SharedServer, account: AccountId) -> Found {
     one(operate::views::check(store.as_ref(), Some(account), &hidden()).await.unwrap())
 }
 

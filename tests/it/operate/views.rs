@@ -11,9 +11,9 @@ use super::{
 use crate::common::{Kind, TestApp, block_on, document, import, seed_files};
 use crossbar_groups::kazoo::account::{ACCOUNTS, AccountId};
 use crossbar_groups::operate::views::{self, Found, Owner, Rows};
-use crossbar_groups::store::{self, SharedStore, Store};
+use crossbar_groups::store::{self, SharedServer, Store};
 
-async fn put_groups(store: &SharedStore, account: AccountId) {
+async fn put_groups(store: &SharedServer, account: AccountId) {
     let user = json!({"_id": "u1", "pvt_type": "user", "enabled": true, "pvt_md5_auth": "5", "pvt_sha1_auth": "1"});
     put(store, account, user).await;
     for number in 0..5 {
@@ -35,7 +35,7 @@ fn views_are_installed_once() {
         let account = bare_account(&store);
         block_on(async {
             let watched = Arc::new(Watched::new(store.store()));
-            let shared: SharedStore = watched.clone();
+            let shared: SharedServer = watched.clone();
             put_groups(&shared, account).await;
             let before = watched.writes();
             let is_native = matches!(store.kind, Kind::Embedded);
@@ -85,7 +85,7 @@ fn kazoos_own_design_documents_stay_unless_they_are_named() {
     let account = bare_account(&store);
     block_on(async {
         let watched = Arc::new(Watched::new(store.store()));
-        let shared: SharedStore = watched.clone();
+        let shared: SharedServer = watched.clone();
         put_groups(&shared, account).await;
         let database = account.database();
         let theirs = shared.put_design(&database, &document(kazoos_groups("doc.name"))).await.unwrap();
