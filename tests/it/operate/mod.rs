@@ -82,7 +82,7 @@ impl Store for Watched {
 #[async_trait]
 impl Server for Watched {
     fn has_native_views(&self) -> bool {
-        self.store.has_native_views()
+        self.server.is_none() && self.store.has_native_views()
     }
 
     async fn create(&self, database: &DbName) -> Result<()> {
