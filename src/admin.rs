@@ -62,7 +62,8 @@ async fn ready(admin: &Admin) -> Result<(), &'static str> {
     if admin.is_stopping.load(Ordering::Relaxed) {
         return Err("stopping");
     }
-    let (database, id) = (DbName::fixed("system_config"), DocId::fixed("auth"));
+    let database = DbName::fixed("system_config");
+    let id = DocId::fixed("auth");
     match tokio::time::timeout(READY_WITHIN, admin.store.get(&database, &id)).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(store::Error::Unreachable(_))) => Err("store unreachable"),

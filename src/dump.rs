@@ -132,7 +132,8 @@ impl<'de> de::Visitor<'de> for DumpObject<'_> {
     }
 
     fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<DbName, A::Error> {
-        let (mut database, mut has_documents) = (None, false);
+        let mut database = None;
+        let mut has_documents = false;
         while let Some(key) = map.next_key::<String>()? {
             match key.as_str() {
                 "db" => {

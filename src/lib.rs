@@ -2,16 +2,18 @@
 //!
 //! A request goes down once and comes back up:
 //!
-//! - [`api`]: HTTP. The pipeline of checks, and the resources at its end; envelopes, errors.
+//! - [`api`]: HTTP. The pipeline of checks, and the resources at its end; answers, errors, and the responses of both.
 //! - [`auth`]: who may do what: tokens, accounts, token restrictions, signing in.
-//! - [`kazoo`]: Kazoo's rules, with no I/O: documents and private fields, rows of lists, filters, pages, tokens.
-//! - [`store`]: databases, documents with revisions and views: a CouchDB, or a file of our own.
+//! - [`kazoo`]: Kazoo's rules, with no I/O: documents and private fields, what is served and how, rows of lists, filters,
+//!   pages, tokens.
+//! - [`store`]: databases, documents with revisions and views: a CouchDB, or a file of our own. Requests need a
+//!   [`Store`](store::Store), over which metrics and notices are laid; operators a [`Server`](store::Server).
 //!
-//! All of them speak of a [`document`]: its fields in order, each with the JSON it came with. [`dump`] carries whole
-//! databases in and out of a store, [`demo`] fills one with made-up accounts, [`world`] is the time and new ids,
-//! [`metrics`] what is counted, [`logging`] the log, [`config`] the command line. [`notices`] tells Kazoo's nodes of what
-//! is written, [`background`] is the work that goes on beside requests. [`operate`] is what operators do beside a running
-//! service. [`Application`] puts them together.
+//! All of them speak of a [`document`]: its fields in order, each with the JSON it came with. [`databases`] are made ready
+//! and read whole, [`dump`] carries them in and out of files, [`demo`] fills a store with made-up accounts. [`world`] is
+//! the time and new ids, [`metrics`] what is counted, [`logging`] the log, [`config`] the command line. [`notices`] tells
+//! Kazoo's nodes of what is written, [`background`] is the work that goes on beside requests, [`admin`] what operators'
+//! machines ask. [`operate`] is what operators do beside a running service. [`Application`] puts them together.
 
 #![forbid(unsafe_code)]
 
@@ -119,7 +121,8 @@ impl Application {
             node: URL_SAFE_NO_PAD.encode(Md5::digest(address.to_string())),
             metrics,
         });
-        let (admin_data, is_apart) = (web::Data::new(admin.clone()), arguments.admin_listen.is_some());
+        let admin_data = web::Data::new(admin.clone());
+        let is_apart = arguments.admin_listen.is_some();
         let public = {
             let admin_data = admin_data.clone();
             HttpServer::new(move || {

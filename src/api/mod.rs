@@ -57,7 +57,9 @@ pub async fn respond(request: HttpRequest, payload: web::Payload, api: web::Data
             frame.fail(&error)
         }
     };
-    let (method, status, took) = (request.method().as_str(), response.status().as_u16(), started.elapsed());
+    let method = request.method().as_str();
+    let status = response.status().as_u16();
+    let took = started.elapsed();
     api.metrics.request(frame.route, known_method(method), status, took);
     let path = loggable(request.path());
     log::info!(

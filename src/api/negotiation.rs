@@ -66,7 +66,8 @@ fn goes_before(one: &QualityItem<Mime>, other: &QualityItem<Mime>) -> bool {
     if one.quality != other.quality {
         return one.quality > other.quality;
     }
-    let (one, other) = (&one.item, &other.item);
+    let one = &one.item;
+    let other = &other.item;
     match one.type_() == other.type_() {
         true if one.subtype() == other.subtype() => one.params().count() > other.params().count(),
         true => other.subtype() == "*",

@@ -153,7 +153,8 @@ impl Evidence<'_> {
             BasicType::Plain => return Err(Error::InvalidCredentials),
         };
         let read = async || {
-            let (store, database) = (self.memory.store.as_ref(), account.id.database());
+            let store = self.memory.store.as_ref();
+            let database = account.id.database();
             let rows = secrets::rows_of(store, &database, &view, &credentials).await?;
             // of two users with the same name and password it is neither
             let users = rows.iter().map(secrets::user_of).collect::<Vec<_>>();
@@ -218,7 +219,8 @@ impl Evidence<'_> {
         if self.account(identity.account).await?.is_some_and(|own| own.is_superduper_admin) {
             return Ok(());
         }
-        let (own, system) = (self.restrictions(identity.account).await?, self.system().await?);
+        let own = self.restrictions(identity.account).await?;
+        let system = self.system().await?;
         let own = own.unwrap_or_default();
         if *own == Restrictions::default() && system.restrictions == Restrictions::default() {
             return Ok(());
@@ -251,7 +253,8 @@ impl Evidence<'_> {
     ///
     /// Errors: [`Error::Forbidden`].
     pub async fn must_be_let_act_on(&self, identity: &Identity, target: AccountId) -> Result<(), Error> {
-        let (own, target) = (self.account(identity.account).await?, self.account(target).await?);
+        let own = self.account(identity.account).await?;
+        let target = self.account(target).await?;
         match own.zip(target) {
             Some((own, target)) if own.may_act_on(&target) => Ok(()),
             _ => Err(Error::Forbidden),

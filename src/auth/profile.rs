@@ -36,7 +36,8 @@ impl Evidence<'_> {
             }
         }
         let owner = user.as_ref().map(|user| (user, owner.as_ref().and_then(|owner| owner.language.as_deref())));
-        let (ui, master) = (self.ui().await?.unwrap_or_default(), self.system().await?.master_account);
+        let ui = self.ui().await?.unwrap_or_default();
+        let master = self.system().await?.master_account;
         Ok(profile::of(account, owner, reseller, master, &ui))
     }
 

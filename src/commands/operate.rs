@@ -83,7 +83,8 @@ pub async fn audit(arguments: AuditArguments) -> Done {
 
 /// Removes the dangling endpoints, and waits until the broker has the notices.
 async fn mend(store: SharedServer, report: &audit::Report, notices: &NoticeArguments) -> Vec<audit::Mended> {
-    let (world, background) = (World::real(), Background::default());
+    let world = World::real();
+    let background = Background::default();
     let store = notices::over(store, notices.settings(), "audit", world, Metrics::new((world.now)()), &background);
     let mended = audit::fix(store.as_ref(), report, world).await;
     background.stop().await;
@@ -103,7 +104,8 @@ pub async fn migrate(arguments: MigrateArguments) -> Done {
     if arguments.from == arguments.to {
         bail!("FROM and TO are the same store");
     }
-    let (from, to) = (open_store(&arguments.from).await?, open_store(&arguments.to).await?);
+    let from = open_store(&arguments.from).await?;
+    let to = open_store(&arguments.to).await?;
     let report = migrate::migrate(from.as_ref(), to.as_ref(), arguments.account, &progress_bar()).await?;
     print_report(&report, arguments.json)?;
     Ok(status(report.is_well()))

@@ -33,7 +33,8 @@ pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
 
 /// Ends when the process is asked to stop, by SIGTERM or SIGINT.
 fn stopped() -> io::Result<impl Future<Output = ()>> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(async move {
         tokio::select! {
             _ = terminate.recv() => log::info!("SIGTERM: stopping"),

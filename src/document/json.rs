@@ -46,7 +46,9 @@ pub fn tree(raw: &RawValue) -> Result<Value, Refused> {
 /// One pass over well-formed JSON, for what its grammar doesn't rule out.
 fn scan(text: &str) -> Result<(), Refused> {
     let bytes = text.as_bytes();
-    let (mut depth, mut at, mut in_string) = (0usize, 0usize, false);
+    let mut depth = 0usize;
+    let mut at = 0usize;
+    let mut in_string = false;
     while at < bytes.len() {
         match bytes[at] {
             b'"' => in_string = !in_string,

@@ -91,7 +91,8 @@ pub fn create(id: &DocId, pvt_type: &str, fields: Document, author: &Author) -> 
 
 /// The document `existing` with the client's (validated) fields in place of its public ones. Its private fields stay.
 pub fn replace(existing: &Document, fields: Document, author: &Author) -> Document {
-    let (mut document, mut private) = (Document::new(), existing.clone());
+    let mut document = Document::new();
+    let mut private = existing.clone();
     private.retain(is_private);
     for key in ["_id", "_rev"] {
         if let Some(value) = private.remove(key) {

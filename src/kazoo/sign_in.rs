@@ -190,7 +190,8 @@ mod tests {
     #[test]
     fn the_nearest_configuration_counts_setting_by_setting() {
         let system = user_auth(json!({"enabled": false, "token_auth_expiry_s": 900, "log_failed_attempts": "true"}));
-        let (near, far) = (user_auth(json!({"token_auth_expiry_s": "600"})), user_auth(json!({"enabled": true})));
+        let near = user_auth(json!({"token_auth_expiry_s": "600"}));
+        let far = user_auth(json!({"enabled": true}));
         let ancestors = [near, far];
         let found = settings(&system, &ancestors, None);
         assert!(found.is_enabled(Method::Credentials) && found.is_enabled(Method::ApiKey));
@@ -221,7 +222,8 @@ mod tests {
 
     #[test]
     fn whose_second_factor() {
-        let (account, below) = (ACCOUNT.parse().unwrap(), BELOW.parse().unwrap());
+        let account = ACCOUNT.parse().unwrap();
+        let below = BELOW.parse().unwrap();
         let asks = |factor: Value, of: AccountId, is_master: bool| {
             let config = user_auth(json!({ "multi_factor": factor }));
             settings(&config, &[], None).asks_for_second_factor(Method::Credentials, of, is_master)

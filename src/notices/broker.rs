@@ -146,7 +146,8 @@ impl Line {
     /// Sends a notice. Gives what the broker will say of it.
     pub(super) async fn publish(&self, notice: &Notice) -> Result<PublisherConfirm, Error> {
         let properties = BasicProperties::default().with_content_type(CONTENT_TYPE.into());
-        let (key, options) = (notice.routing_key.as_str().into(), BasicPublishOptions::default());
+        let key = notice.routing_key.as_str().into();
+        let options = BasicPublishOptions::default();
         let sent = self.channel.basic_publish(EXCHANGE.into(), key, options, notice.body.as_bytes(), properties);
         Ok(sent.await?)
     }

@@ -33,7 +33,8 @@ impl Queue {
     /// A queue with room for `capacity` notices, and where they come out.
     pub(super) fn new(capacity: usize, metrics: Metrics) -> (Arc<Self>, UnboundedReceiver<Queued>) {
         let (notices, queued) = mpsc::unbounded_channel();
-        let (waiting, overflow) = (AtomicUsize::new(0), AtomicU64::new(0));
+        let waiting = AtomicUsize::new(0);
+        let overflow = AtomicU64::new(0);
         let is_connected = AtomicBool::new(false);
         (Arc::new(Self { notices, is_connected, capacity, waiting, overflow, metrics }), queued)
     }

@@ -153,7 +153,9 @@ pub async fn audit(store: &dyn Server, only: Option<AccountId>, progress: &Progr
 
 async fn audit_database(store: &dyn Server, database: &DbName) -> Result<Vec<Fault>, Error> {
     let account = AccountId::of_database(database);
-    let (mut kinds, mut live, mut endpoints) = (Vec::new(), HashSet::new(), Vec::new());
+    let mut kinds = Vec::new();
+    let mut live = HashSet::new();
+    let mut endpoints = Vec::new();
     let all = documents(store, database, Attachments::Named);
     pin_mut!(all);
     while let Some(document) = all.try_next().await? {
@@ -326,7 +328,8 @@ impl fmt::Display for Fault {
             Kind::WrongAccountId { found } => write!(f, ": pvt_account_id is {found}"),
             Kind::WrongAccountDb { found } => write!(f, ": pvt_account_db is {found}"),
             Kind::Conflict { revisions } => {
-                let (shown, more) = (revisions.len().min(REVISIONS), revisions.len().saturating_sub(REVISIONS));
+                let shown = revisions.len().min(REVISIONS);
+                let more = revisions.len().saturating_sub(REVISIONS);
                 write!(f, ": revisions that lost a conflict: {}", revisions[..shown].join(", "))?;
                 if more > 0 { write!(f, " and {more} more") } else { Ok(()) }
             }

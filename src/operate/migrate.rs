@@ -149,7 +149,8 @@ async fn carry(from: &dyn Server, to: &dyn Server, part: &Part) -> Result<Carrie
     let written = write_missing(from, to, part).await?;
     // last, since design documents may have come along
     prepare(to, database).await?;
-    let (from, to) = (content(from, part).await?, content(to, part).await?);
+    let from = content(from, part).await?;
+    let to = content(to, part).await?;
     Ok(Carried { database: database.clone(), written, from: Some(from), to: Some(to), error: None })
 }
 
@@ -201,7 +202,8 @@ fn read<'a>(store: &'a dyn Server, part: &'a Part) -> impl Stream<Item = Result<
 }
 
 async fn content(store: &dyn Server, part: &Part) -> Result<Content, Error> {
-    let (mut documents, mut context) = (0, Context::new(&SHA256));
+    let mut documents = 0;
+    let mut context = Context::new(&SHA256);
     let all = read(store, part);
     pin_mut!(all);
     while let Some(document) = all.try_next().await? {

@@ -109,7 +109,8 @@ impl From<reqwest::Error> for Failure {
 /// Sends a request and reads the whole answer, whatever its status.
 pub(super) async fn answered(request: RequestBuilder) -> std::result::Result<Answer, Failure> {
     let response = request.send().await?;
-    let (status, date) = (response.status(), response.headers().get(DATE).cloned());
+    let status = response.status();
+    let date = response.headers().get(DATE).cloned();
     Ok(Answer { status, date, body: response.bytes().await?, may_have_happened: false })
 }
 

@@ -110,7 +110,8 @@ impl Server for Couch {
 
     async fn design_documents(&self, database: &DbName) -> Result<Option<Vec<Document>>> {
         // the character after the slash is a zero
-        let (first, last) = (json::encode(DESIGN), json::encode("_design0"));
+        let first = json::encode(DESIGN);
+        let last = json::encode("_design0");
         let parameters = [("startkey", first), ("endkey", last), ("include_docs", "true".to_owned())];
         let request = Request::get(&[database.as_str(), "_all_docs"]).parameters(parameters);
         let Some(answer) = self.read(request).await?.found() else { return Ok(None) };

@@ -80,7 +80,8 @@ impl File {
             let found = |key: &str| -> Result<Option<String>> {
                 Ok(meta.get(key).map_err(failed)?.map(|found| found.value().to_owned()))
             };
-            let (layout, current) = (found("layout")?, found("views")?.is_some_and(|found| found == views));
+            let layout = found("layout")?;
+            let current = found("views")?.is_some_and(|found| found == views);
             // files of before there were layouts have the first
             if let Some(layout) = layout.filter(|layout| layout != LAYOUT) {
                 let text = format!("the store's layout is {layout}, and this build knows {LAYOUT}: use a later build");
@@ -142,9 +143,11 @@ impl File {
     pub(super) fn rows(&self, database: &DbName, view: &View, query: &Query) -> Result<Vec<Row>> {
         let transaction = self.read()?;
         let table = transaction.open_table(ROWS).map_err(failed)?;
-        let (database, view) = (database.as_str(), path(view));
+        let database = database.as_str();
+        let view = path(view);
         let sort_key = |place: &Option<Place>| place.as_ref().map(|place| self.mapping.sort_key(&place.key));
-        let (first, last) = (sort_key(&query.first), sort_key(&query.last));
+        let first = sort_key(&query.first);
+        let last = sort_key(&query.last);
         // no sort key begins with a byte of 255
         let first = (database, view.as_str(), first.as_deref().unwrap_or_default(), id_at(query.first.as_ref(), ""));
         let last = (database, view.as_str(), last.as_deref().unwrap_or(&[u8::MAX]), id_at(query.last.as_ref(), LAST));

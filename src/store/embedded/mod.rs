@@ -48,12 +48,14 @@ impl Embedded {
 #[async_trait]
 impl Store for Embedded {
     async fn get(&self, database: &DbName, id: &DocId) -> Result<Option<Arc<Document>>> {
-        let (database, id) = (database.clone(), id.clone());
+        let database = database.clone();
+        let id = id.clone();
         self.blocking(move |file| Ok(file.document(&database, &id)?.map(Arc::new))).await
     }
 
     async fn put(&self, database: &DbName, document: &Document) -> Result<Revision> {
-        let (database, document) = (database.clone(), document.clone());
+        let database = database.clone();
+        let document = document.clone();
         self.blocking(move |file| {
             file.write(&database, |tables| {
                 let id = id_of(&document)?;
@@ -72,14 +74,17 @@ impl Store for Embedded {
 
     fn rows<'a>(&'a self, database: &'a DbName, view: &'a View, query: Query) -> BoxStream<'a, Result<Row>> {
         in_batches(query, move |query| {
-            let (database, view) = (database.clone(), *view);
+            let database = database.clone();
+            let view = *view;
             self.blocking(move |file| file.rows(&database, &view, &query))
         })
         .boxed()
     }
 
     async fn attachment(&self, database: &DbName, id: &DocId, name: &str) -> Result<Option<Bytes>> {
-        let (database, id, name) = (database.clone(), id.clone(), name.to_owned());
+        let database = database.clone();
+        let id = id.clone();
+        let name = name.to_owned();
         self.blocking(move |file| file.attachment(&database, &id, &name)).await
     }
 }
@@ -124,12 +129,14 @@ impl Server for Embedded {
         limit: usize,
         attachments: Attachments,
     ) -> Result<Option<Vec<Document>>> {
-        let (database, after) = (database.clone(), after.map(str::to_owned));
+        let database = database.clone();
+        let after = after.map(str::to_owned);
         self.blocking(move |file| file.documents(&database, (after.as_deref(), LAST), limit, attachments)).await
     }
 
     async fn design_documents(&self, database: &DbName) -> Result<Option<Vec<Document>>> {
-        let (database, last) = (database.clone(), format!("{DESIGN}{LAST}"));
+        let database = database.clone();
+        let last = format!("{DESIGN}{LAST}");
         self.blocking(move |file| {
             file.documents(&database, (Some(DESIGN), last.as_str()), usize::MAX, Attachments::Named)
         })
