@@ -1,8 +1,11 @@
 //! JSON from people we don't know: limits that are checked before anything recurses, and small conversions.
 
 use serde::Serialize;
+use serde::de::DeserializeSeed;
 use serde_json::Value;
 use serde_json::value::RawValue;
+
+use super::tree::Tree;
 
 /// How deep arrays and objects may be nested. Clients' documents have a handful of levels and the recorded ones up to
 /// 200; what is deeper is refused, since reading, comparing and dropping a tree recurse.
@@ -40,7 +43,7 @@ pub fn tree(raw: &RawValue) -> Result<Value, Refused> {
     scan(raw.get())?;
     let mut reader = serde_json::Deserializer::from_str(raw.get());
     reader.disable_recursion_limit();
-    serde::Deserialize::deserialize(&mut reader).map_err(|error| Refused::Syntax(error.to_string()))
+    Tree.deserialize(&mut reader).map_err(|error| Refused::Syntax(error.to_string()))
 }
 
 /// One pass over well-formed JSON, for what its grammar doesn't rule out.
@@ -229,6 +232,23 @@ mod tests {
         for text in [r#""\ud83d\ude00""#, r#""\\ud800""#, r#""[[[\"{{{""#, r#""\u00e9""#] {
             assert!(check(text.as_bytes()).is_ok(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_tree_is_what_was_written() {
+        for text in [
+            r#"{"a":[1,-2.50,-0.0,123456789012345678901234567890],"b":{"c":null,"d":[true,false,"x"]},"é":{}}"#,
+            r#"{"$serde_json::private::RawValue":"\"ok\""}"#,
+            r#"{"$serde_json::private::Number":"1"}"#,
+            r#"[{"$serde_json::private::Number":"1","x":2},[],"$serde_json::private::Number"]"#,
+        ] {
+            let raw: &RawValue = serde_json::from_str(text).unwrap();
+            let tree = tree(raw).unwrap();
+            assert_eq!(encode(&tree), text);
+            assert_eq!(tree.is_object(), text.starts_with('{'));
+        }
+        let escaped: &RawValue = serde_json::from_str(r#"{"\u0024serde_json::private::RawValue":"7"}"#).unwrap();
+        assert_eq!(tree(escaped).unwrap()["$serde_json::private::RawValue"], "7");
     }
 
     #[test]
