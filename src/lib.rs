@@ -46,7 +46,7 @@ use futures::future::try_join_all;
 use md5::{Digest, Md5};
 
 use admin::Admin;
-use api::{Api, Limiter, Schemas};
+use api::{Api, Limiter, Schemas, Writers};
 use auth::Auth;
 use background::Background;
 use config::{ServeArguments, StoreLocation};
@@ -117,6 +117,7 @@ impl Application {
             schemas: Schemas::new(Arc::clone(&store), arguments.auth_cache),
             limiter: Limiter::new(arguments.rate_limit, arguments.trusted_proxy.iter().copied()),
             store,
+            writers: Writers::new(),
             world,
             node: URL_SAFE_NO_PAD.encode(Md5::digest(address.to_string())),
             metrics,

@@ -16,6 +16,7 @@ use super::limit::Limiter;
 use super::path::Path;
 use super::response::Frame;
 use super::schemas::Schemas;
+use super::writers::Writers;
 
 /// What every request shares.
 pub struct Api {
@@ -27,6 +28,8 @@ pub struct Api {
     pub schemas: Schemas,
     /// Who asks too often.
     pub limiter: Limiter,
+    /// Who changes which document.
+    pub writers: Writers,
     /// Time and new ids.
     pub world: World,
     /// What envelopes call this process.

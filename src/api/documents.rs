@@ -4,7 +4,9 @@
 //! the request's method only reads.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use backon::{ExponentialBuilder, Retryable};
 use serde_json::json as value;
 use serde_json::value::RawValue;
 
@@ -28,8 +30,12 @@ const BATCH: usize = 1_000;
 /// How many documents are read at a time for a filter to look at.
 const FILTERED_BATCH: usize = 200;
 
-/// How often a patch is tried again on top of somebody else's change.
-const PATCH_ATTEMPTS: usize = 10;
+/// The pauses before a patch is tried again on top of another process's change.
+const PATCH_PAUSES: ExponentialBuilder = ExponentialBuilder::new()
+    .with_min_delay(Duration::from_millis(5))
+    .with_max_delay(Duration::from_millis(200))
+    .with_max_times(10)
+    .with_jitter();
 
 /// `GET …/{noun}`
 pub async fn list(authorized: &Authorized<'_>, kind: &'static Kind) -> Result<Answer, Error> {
@@ -132,14 +138,13 @@ pub async fn replace(authorized: &Authorized<'_>, kind: &'static Kind, id: &str)
 
 /// `PATCH …/{noun}/{id}`: on top of what others wrote meanwhile, unless the client says which revision it changes.
 pub async fn patch(authorized: &Authorized<'_>, kind: &'static Kind, id: &str) -> Result<Answer, Error> {
-    let mut attempts = if authorized.conditions().names_a_revision() { 1 } else { PATCH_ATTEMPTS };
-    loop {
-        attempts -= 1;
-        match patch_once(authorized, kind, id).await {
-            Err(Error::Store(store::Error::Conflict)) if attempts > 0 => {}
-            done => return done,
-        }
+    let once = || patch_once(authorized, kind, id);
+    if authorized.conditions().names_a_revision() {
+        return once().await;
     }
+    let Ok(doc_id) = id.parse() else { return once().await };
+    let _turn = authorized.api.writers.turn(&authorized.account.id.database(), &doc_id).await;
+    once.retry(PATCH_PAUSES).when(|error| matches!(error, Error::Store(store::Error::Conflict))).await
 }
 
 async fn patch_once(authorized: &Authorized<'_>, kind: &'static Kind, id: &str) -> Result<Answer, Error> {

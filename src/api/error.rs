@@ -13,6 +13,9 @@ use crate::store;
 /// The most bytes that a request's body may have.
 pub const MAX_BODY: usize = 8_000_000;
 
+/// After how many seconds a client may ask again that found the store out of reach.
+const STORE_PAUSE_S: u64 = 2;
+
 /// Why a request was not answered as it asked.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
@@ -182,6 +185,10 @@ impl Error {
         match self {
             Self::TooManyRequests(seconds) => Some(*seconds),
             Self::Auth(auth::Error::Busy) => Some(1),
+            Self::Store(error) | Self::Auth(auth::Error::Store(error)) if self.is_fault() => match error {
+                store::Error::Unreachable(_) | store::Error::TimedOut(_) => Some(STORE_PAUSE_S),
+                _ => None,
+            },
             _ => None,
         }
     }

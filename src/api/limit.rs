@@ -3,7 +3,7 @@
 //! to sign in, by address.
 
 use std::collections::HashSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
@@ -58,7 +58,7 @@ impl Limiter {
         let failures = Quota::with_period(FAILURE_PAUSE).unwrap_or_else(|| unreachable!("a pause of some length"));
         Self {
             limits,
-            proxies: proxies.into_iter().collect(),
+            proxies: proxies.into_iter().map(|proxy| proxy.to_canonical()).collect(),
             buckets: RateLimiter::keyed(Quota::per_second(REFILL).allow_burst(BUCKET)),
             failures: RateLimiter::keyed(failures.allow_burst(FAILURES)),
             paused: Cache::builder().max_capacity(MANY_BUCKETS as u64).time_to_live(FAILURE_PAUSE).build(),
@@ -111,19 +111,26 @@ impl Limiter {
 
     /// The client's address: the peer's, or what a trusted proxy says of its own.
     pub fn client(&self, request: &HttpRequest) -> Option<IpAddr> {
-        let peer = request.peer_addr()?.ip();
-        if !self.proxies.contains(&peer) {
-            return Some(peer);
+        let mut client = request.peer_addr()?.ip().to_canonical();
+        // each proxy adds whom it heard from at the end: the last that is no proxy of ours is the client, and what
+        // stands before one that can't be read is nobody's word that we trust
+        let headers: Vec<_> = request.headers().get_all("x-forwarded-for").collect();
+        let entries = headers.iter().rev().flat_map(|header| header.to_str().unwrap_or_default().rsplit(','));
+        let mut heard_from = entries.map(|entry| address(entry.trim()));
+        while self.proxies.contains(&client)
+            && let Some(Some(before)) = heard_from.next()
+        {
+            client = before;
         }
-        // each proxy adds whom it heard from at the end: the last that is no proxy of ours is the client
-        let headers = request.headers().get_all("x-forwarded-for");
-        let addresses: Vec<IpAddr> = headers
-            .filter_map(|header| header.to_str().ok())
-            .flat_map(|header| header.split(','))
-            .filter_map(|address| address.trim().parse().ok())
-            .collect();
-        Some(addresses.into_iter().rev().find(|address| !self.proxies.contains(address)).unwrap_or(peer))
+        Some(client)
     }
+}
+
+/// The address of an entry of `X-Forwarded-For`: with a port or without, an IPv6 address in brackets or not.
+fn address(entry: &str) -> Option<IpAddr> {
+    let bare = entry.strip_prefix('[').and_then(|entry| entry.strip_suffix(']')).unwrap_or(entry);
+    let address = bare.parse().or_else(|_| entry.parse::<SocketAddr>().map(|address| address.ip()));
+    address.ok().map(|address| address.to_canonical())
 }
 
 fn too_many(wait: Duration) -> Error {
@@ -148,7 +155,14 @@ mod tests {
         assert_eq!(client("192.0.2.9", "198.51.100.1"), "192.0.2.9");
         assert_eq!(client("10.0.0.1", "198.51.100.1"), "198.51.100.1");
         assert_eq!(client("10.0.0.1", "203.0.113.7, 198.51.100.1, 10.0.0.2"), "198.51.100.1");
-        assert_eq!(client("10.0.0.1", "nonsense"), "10.0.0.1");
+        for unreadable in ["nonsense", "203.0.113.7, nonsense", "203.0.113.7, unknown, 10.0.0.2", "203.0.113.7,"] {
+            assert!(client("10.0.0.1", unreadable).starts_with("10.0.0."), "{unreadable}");
+        }
+        assert_eq!(client("10.0.0.1", "203.0.113.7, 198.51.100.1:4711"), "198.51.100.1");
+        assert_eq!(client("10.0.0.1", "[2001:db8::1]:4711"), "2001:db8::1");
+        assert_eq!(client("10.0.0.1", "[2001:db8::1]"), "2001:db8::1");
+        assert_eq!(client("10.0.0.1", "::ffff:198.51.100.1, ::ffff:10.0.0.2"), "198.51.100.1");
+        assert_eq!(client("[::ffff:10.0.0.1]", "198.51.100.1"), "198.51.100.1", "an IPv4 peer of an IPv6 listener");
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod resource;
 mod response;
 mod schemas;
 mod sign_in;
+mod writers;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -43,6 +44,7 @@ pub use context::Api;
 pub use error::Error;
 pub use limit::{Limiter, RateLimit};
 pub use schemas::Schemas;
+pub use writers::Writers;
 
 /// Answers any request.
 pub async fn respond(request: HttpRequest, payload: web::Payload, api: web::Data<Api>) -> HttpResponse {

@@ -2,8 +2,8 @@
 
 use actix_web::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CONTENT_DISPOSITION, CONTENT_LANGUAGE, CONTENT_TYPE,
-    ETAG, EXPIRES, LOCATION, RETRY_AFTER, VARY,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LANGUAGE,
+    CONTENT_TYPE, ETAG, EXPIRES, LOCATION, RETRY_AFTER, VARY,
 };
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
@@ -35,6 +35,11 @@ const WITHOUT_CONTENT: [StatusCode; 4] =
 
 /// What an answer depends on, and when it was no longer fresh: Kazoo's.
 const VARIES_BY: &str = "accept-language, accept";
+
+/// What else it depends on: answers echo the token, so no cache between may give one client's to another.
+const VARIES_BY_CLIENT: &str = "x-auth-token, authorization";
+const FOR_ONE_CLIENT: &str = "private, no-cache";
+const FOR_NO_CACHE: &str = "no-store";
 const EXPIRED: &str = "Fri, 01 Jan 1999 00:00:00 GMT";
 
 /// What an answer needs to know of its request.
@@ -153,6 +158,7 @@ impl Frame {
         }
         if reads {
             response.insert_header((EXPIRES, EXPIRED));
+            response.insert_header((CACHE_CONTROL, FOR_ONE_CLIENT)).append_header((VARY, VARIES_BY_CLIENT));
         }
         if status == StatusCode::NOT_MODIFIED {
             return response.finish();
@@ -236,6 +242,7 @@ impl Frame {
     fn response(&self, status: StatusCode) -> HttpResponseBuilder {
         let mut response = HttpResponse::build(status);
         response.insert_header(("x-request-id", self.request_id.as_str()));
+        response.insert_header((CACHE_CONTROL, FOR_NO_CACHE));
         if !WITHOUT_CONTENT.contains(&status) {
             response.insert_header((CONTENT_TYPE, "application/json"));
         }

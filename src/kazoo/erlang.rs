@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use crate::document::json;
 
-/// A value whose numbers are written as [`number_as_text`] writes them.
+/// A value whose numbers are written as `number_as_text` writes them.
 pub fn with_plain_numbers(value: Value) -> Value {
     match value {
         Value::Number(number) => serde_json::from_str(&number_as_text(&number)).unwrap_or(Value::Number(number)),

@@ -10,6 +10,7 @@ mod auth;
 mod beside;
 mod cli;
 mod common;
+mod contention;
 mod contract;
 mod life;
 mod nodes;

@@ -155,6 +155,7 @@ fn answers_have_the_headers_that_a_cache_looks_at() {
     for (path, status, expires) in [
         ("groups", 200, Some("Fri, 01 Jan 1999 00:00:00 GMT")),
         ("groups/a", 200, Some("Fri, 01 Jan 1999 00:00:00 GMT")),
+        ("groups?accept=csv", 200, Some("Fri, 01 Jan 1999 00:00:00 GMT")),
         ("groups/none", 404, None),
     ] {
         let answer = send(&app, &account, "GET", path, ("Accept-Language", "de-CH, en;q=0.5"), "");
@@ -162,5 +163,10 @@ fn answers_have_the_headers_that_a_cache_looks_at() {
         assert_eq!(answer.header("expires"), expires, "{path}");
         assert_eq!(answer.header("vary"), Some("accept-language, accept"), "{path}");
         assert_eq!(answer.header("content-language"), Some("de-ch"), "{path}");
+        // the token is in the answer: no cache between may keep it, and one's own asks for each answer anew
+        let by_client = answer.headers.iter().any(|(name, value)| name == "vary" && value.contains("x-auth-token"));
+        assert_eq!(by_client, status == 200, "{path}");
+        let kept = if status == 200 { "private, no-cache" } else { "no-store" };
+        assert_eq!(answer.header("cache-control"), Some(kept), "{path}");
     }
 }
