@@ -1,7 +1,7 @@
 //! The redb file of the embedded store: its tables, and what is read from them.
 
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt;
+use std::fs::{DirBuilder, OpenOptions, Permissions};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -30,9 +30,13 @@ impl File {
     /// Opens the file in a folder, or makes it.
     pub(super) fn open(folder: &Path, views: &'static [View]) -> Result<Self> {
         let cannot = |error: &dyn std::fmt::Display| Error::Unreachable(format!("{}: {error}", folder.display()));
-        // signing keys and users' secrets are in it
+        // signing keys and users' secrets are in it: it is its owner's alone, and so is a folder that is made for it
         DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| cannot(&error))?;
-        let redb = Database::create(folder.join("store.redb")).map_err(|error| match error {
+        let path = folder.join("store.redb");
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let file = file.map_err(|error| cannot(&error))?;
+        file.set_permissions(Permissions::from_mode(0o600)).map_err(|error| cannot(&error))?;
+        let redb = Database::builder().create_file(file).map_err(|error| match error {
             redb::DatabaseError::DatabaseAlreadyOpen => cannot(&"another process has this store open"),
             error => cannot(&error),
         })?;

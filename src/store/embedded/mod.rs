@@ -158,6 +158,9 @@ fn id_of(document: &Document) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+
     use futures::TryStreamExt;
 
     use crate::document::json;
@@ -186,6 +189,23 @@ mod tests {
             assert_eq!(keys(&[BEFORE]).await, ["old"]);
             assert_eq!(keys(&[AFTER]).await, ["new"]);
         });
+    }
+
+    #[test]
+    fn the_file_is_its_owners_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let set = |path: &Path, mode| std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+        let file = folder.path().join("store.redb");
+        set(folder.path(), 0o755);
+        for _ in 0..2 {
+            drop(Embedded::open(folder.path(), &[BEFORE]).unwrap());
+            assert_eq!((mode(&file), mode(folder.path())), (0o600, 0o755));
+            set(&file, 0o644);
+        }
+        let made = folder.path().join("made");
+        drop(Embedded::open(&made, &[BEFORE]).unwrap());
+        assert_eq!(mode(&made), 0o700);
     }
 
     #[test]
