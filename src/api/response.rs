@@ -33,6 +33,9 @@ const CORS_MAX_AGE: &str = "86400";
 const WITHOUT_CONTENT: [StatusCode; 4] =
     [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED, StatusCode::NOT_ACCEPTABLE, StatusCode::PRECONDITION_FAILED];
 
+/// The most bytes that an answer may have with indentation; a longer one comes without.
+const LONGEST_PRETTY: usize = 8_000_000;
+
 /// What an answer depends on, and when it was no longer fresh: Kazoo's.
 const VARIES_BY: &str = "accept-language, accept";
 
@@ -274,7 +277,8 @@ impl Frame {
     /// An envelope in the form that the client asked for.
     fn encode<T: Serialize>(&self, envelope: &T) -> String {
         let plain = json::encode(envelope);
-        let body = if self.is_pretty { json::pretty(&plain) } else { plain };
+        let pretty = if self.is_pretty { json::pretty(&plain, LONGEST_PRETTY) } else { None };
+        let body = pretty.unwrap_or(plain);
         match &self.jsonp {
             Some(function) => format!("{function}({body});"),
             None => body,

@@ -138,10 +138,41 @@ pub fn empty_object() -> &'static RawValue {
     serde_json::from_str("{}").unwrap_or(RawValue::NULL)
 }
 
-/// JSON with line breaks and indentation.
-pub fn pretty(text: &str) -> String {
-    let tree = serde_json::from_str::<&RawValue>(text).ok().and_then(|raw| tree(raw).ok());
-    tree.and_then(|tree| serde_json::to_string_pretty(&tree).ok()).unwrap_or_else(|| text.to_owned())
+/// JSON without white space, such as [`encode`] gives, with line breaks and indentation; None if that makes it longer than
+/// `most` bytes: what is nested deep is mostly indentation.
+pub fn pretty(text: &str, most: usize) -> Option<String> {
+    let mut pretty = String::with_capacity(most.min(text.len().saturating_mul(2)));
+    let mut depth = 0usize;
+    let mut rest = text;
+    while let Some(first) = rest.bytes().next() {
+        let length = if first == b'"' { string_length(rest) } else { 1 };
+        let (token, after) = rest.split_at_checked(length)?;
+        let opens = matches!(first, b'{' | b'[');
+        let closes = matches!(first, b'}' | b']');
+        let is_empty = opens && after.starts_with(['}', ']']);
+        depth = depth.saturating_sub(usize::from(closes));
+        if closes && !pretty.ends_with(['{', '[']) {
+            break_line(&mut pretty, depth);
+        }
+        pretty.push_str(token);
+        if first == b':' {
+            pretty.push(' ');
+        }
+        depth += usize::from(opens);
+        if first == b',' || opens && !is_empty {
+            break_line(&mut pretty, depth);
+        }
+        if pretty.len() > most {
+            return None;
+        }
+        rest = after;
+    }
+    Some(pretty)
+}
+
+fn break_line(text: &mut String, depth: usize) {
+    text.push('\n');
+    text.extend(std::iter::repeat_n("  ", depth));
 }
 
 /// The text of a raw string, or None for another kind of value.
@@ -217,6 +248,8 @@ pub fn fields(object: &RawValue) -> Vec<(String, &RawValue)> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -294,6 +327,39 @@ mod tests {
         for (one, other) in different {
             assert_ne!(canonical(one), canonical(other));
         }
+    }
+
+    #[test]
+    fn pretty_json_has_a_bound() {
+        let deep = format!("{}{}", "[".repeat(500), "]".repeat(500));
+        assert!(pretty(&deep, 1 << 20).unwrap().len() > 100 * deep.len());
+        assert_eq!(pretty(&deep, 10_000), None);
+        assert_eq!(pretty(r#"{"a":[],"b":{},"c":[{"é":"x,{y"}]}"#, 100).unwrap().lines().count(), 9);
+    }
+
+    proptest! {
+        #[test]
+        fn pretty_json_is_what_serde_json_makes_of_it(tree in any_tree()) {
+            prop_assert_eq!(pretty(&encode(&tree), usize::MAX).unwrap(), serde_json::to_string_pretty(&tree).unwrap());
+        }
+    }
+
+    fn any_tree() -> BoxedStrategy<Value> {
+        let scalar = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i32>().prop_map(Value::from),
+            "[a-z\"\\\\{}\\[\\],: é\n]{0,6}".prop_map(Value::from),
+        ];
+        let deeper = |inner: BoxedStrategy<Value>| {
+            let object = prop::collection::btree_map("[a\":,{]{0,3}", inner.clone(), 0..4);
+            prop_oneof![
+                prop::collection::vec(inner, 0..4).prop_map(Value::from),
+                object.prop_map(|fields| fields.into_iter().collect::<Value>()),
+            ]
+            .boxed()
+        };
+        scalar.prop_recursive(4, 24, 4, move |inner| deeper(inner.boxed())).boxed()
     }
 
     #[test]
