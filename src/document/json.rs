@@ -88,6 +88,18 @@ fn escaped_unit(bytes: &[u8]) -> Option<u16> {
     u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
 }
 
+/// How many values a value holds at the most, itself included, without making a tree of it.
+pub fn values(raw: &RawValue) -> usize {
+    let mut values = 1;
+    let mut rest = raw.get();
+    while let Some(first) = rest.bytes().next() {
+        values += usize::from(matches!(first, b',' | b'{' | b'['));
+        let length = if first == b'"' { string_length(rest) } else { 1 };
+        rest = rest.get(length..).unwrap_or_default();
+    }
+    values
+}
+
 /// JSON as a store would write it: without the white space between its tokens, and `0.0` for a number that is too
 /// small for a double.
 ///
@@ -326,6 +338,13 @@ mod tests {
         ];
         for (one, other) in different {
             assert_ne!(canonical(one), canonical(other));
+        }
+    }
+
+    #[test]
+    fn values_are_counted_and_texts_are_not_looked_into() {
+        for (text, most) in [("1", 1), (r#""[,{\",""#, 1), ("[]", 2), (r#"{"a":[1,2,"é,"],"b":{}}"#, 7)] {
+            assert_eq!(values(&RawValue::from_string(text.to_owned()).unwrap()), most, "{text}");
         }
     }
 

@@ -170,3 +170,38 @@ fn answers_have_the_headers_that_a_cache_looks_at() {
         assert_eq!(answer.header("cache-control"), Some(kept), "{path}");
     }
 }
+
+#[test]
+fn however_much_is_wrong_a_hundred_findings_are_named() {
+    let (_test, account, app) = of_its_own();
+    let wrong = |items: usize| format!(r#"{{"data":{{"name":"x","flags":[{}1]}}}}"#, "1,".repeat(items - 1));
+    for (items, findings) in [(1, 1), (100, 100), (50_000, 101), (3_900_000, 1)] {
+        for (method, path) in [("PUT", "/v2/schemas/groups/validation".to_owned()), ("PUT", account.path("groups"))] {
+            let headers = [("X-Auth-Token", account.token.as_str()), ("Content-Type", "application/json")];
+            let answer = client::send(app.address, method, &path, &headers, Some(wrong(items).as_bytes())).unwrap();
+            assert_eq!(answer.status, 400, "{items}");
+            let data = answer.json()["data"].as_object().unwrap().clone();
+            assert_eq!(data.len(), findings, "{items}");
+            match items {
+                50_000 => assert_eq!(data["data"]["more"]["message"], "and 49900 more"),
+                3_900_000 => assert_eq!(data["data"]["maxValues"]["target"], 100_000),
+                _ => assert!(data.keys().all(|property| property.starts_with("flags.")), "{data:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn indentation_makes_no_bomb() {
+    let (_test, _account, app) = of_its_own();
+    let json = |path: &str| {
+        let nested = format!("{}{}", "[".repeat(500), "]".repeat(500));
+        let body = format!(r#"{{"data":{{"name":"x","nested":[{}[]]}}}}"#, format!("{nested},").repeat(500));
+        let headers = [("Content-Type", "application/json")];
+        let answer = client::send(app.address, "PUT", path, &headers, Some(body.as_bytes())).unwrap();
+        assert_eq!(answer.status, 201);
+        (body.len(), answer.body.len())
+    };
+    let (sent, answered) = json("/v2/schemas/groups/validation?pretty_print=true");
+    assert!(answered < sent + 10_000, "{sent} in, {answered} out");
+}

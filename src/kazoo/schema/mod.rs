@@ -47,6 +47,12 @@ static OURS: LazyLock<[Arc<Schema>; 3]> = LazyLock::new(|| {
     })
 });
 
+/// How many values of a client's data are checked at the most. A group of as many values would have some 20,000 endpoints.
+const MOST_VALUES: usize = 100_000;
+
+/// How many properties are named at the most in which something is wrong.
+const MOST_FINDINGS: usize = 100;
+
 /// How many compiled schemas a thread keeps.
 const COMPILED: usize = 16;
 
@@ -130,8 +136,9 @@ impl Schema {
         .any(|keyword| self.tree.get(keyword).is_some());
         let properties = self.tree["properties"].as_object();
         let is_known = |name: &str| looks_at_all || properties.is_some_and(|known| known.contains_key(name));
-        let known = data.iter().filter(|(name, _)| is_known(name));
-        let tree = known.map(|(name, raw)| (name.to_owned(), json::tree(raw).unwrap_or_default())).collect();
+        let known = || data.iter().filter(|(name, _)| is_known(name));
+        must_be_few(known().map(|(_, raw)| json::values(raw)).sum())?;
+        let tree = known().map(|(name, raw)| (name.to_owned(), json::tree(raw).unwrap_or_default())).collect();
         let errors = self.errors(&Value::Object(tree));
         if errors.is_empty() { Ok(data) } else { Err(errors) }
     }
@@ -140,7 +147,10 @@ impl Schema {
     pub fn validate_raw(&self, data: &RawValue) -> Result<Document, ValidationErrors> {
         match Document::from_raw(data) {
             Some(document) => self.validate(document),
-            None => Err(self.errors(&json::tree(data).unwrap_or_default())),
+            None => {
+                must_be_few(json::values(data))?;
+                Err(self.errors(&json::tree(data).unwrap_or_default()))
+            }
         }
     }
 
@@ -162,11 +172,23 @@ impl Schema {
         };
         let Some(schema) = compiled.scope.resolve(&compiled.url) else { return ValidationErrors::new() };
         let mut errors = ValidationErrors::new();
+        let mut more = 0;
         for finding in schema.validate(data).errors {
             let path = finding.get_path();
+            let property = path.trim_start_matches('/').replace('/', ".");
+            if errors.len() >= MOST_FINDINGS && !errors.contains_key(&property) {
+                more += 1;
+                continue;
+            }
             let (rule, detail) = rule_and_detail(finding.get_code(), path, &self.tree, data);
-            let of_property = errors.entry(path.trim_start_matches('/').replace('/', ".")).or_insert_with(|| json!({}));
-            of_property[rule] = detail;
+            errors.entry(property).or_insert_with(|| json!({}))[rule] = detail;
+        }
+        if more > 0 {
+            errors.extend(validation_error(
+                "data",
+                "more",
+                json!({ "message": format!("and {more} more"), "value": more }),
+            ));
         }
         errors
     }
@@ -190,6 +212,15 @@ impl Schema {
             Ok(compiled)
         })
     }
+}
+
+/// Errors: there are more values than are checked.
+fn must_be_few(values: usize) -> Result<(), ValidationErrors> {
+    if values <= MOST_VALUES {
+        return Ok(());
+    }
+    let message = format!("The data must not hold more than {MOST_VALUES} values");
+    Err(validation_error("data", "maxValues", json!({ "message": message, "target": MOST_VALUES })))
 }
 
 #[cfg(test)]
