@@ -117,7 +117,7 @@ impl Application {
             schemas: Schemas::new(Arc::clone(&store), arguments.auth_cache),
             limiter: Limiter::new(arguments.rate_limit, arguments.trusted_proxy.iter().copied()),
             store,
-            writers: Writers::new(),
+            writers: Writers::default(),
             world,
             node: URL_SAFE_NO_PAD.encode(Md5::digest(address.to_string())),
             metrics,

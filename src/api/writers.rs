@@ -16,12 +16,13 @@ pub struct Writers {
     hasher: RandomState,
 }
 
-impl Writers {
-    /// All places free.
-    pub fn new() -> Self {
+impl Default for Writers {
+    fn default() -> Self {
         Self { places: (0..PLACES).map(|_| Mutex::default()).collect(), hasher: RandomState::new() }
     }
+}
 
+impl Writers {
     /// Waits for its turn to change a document, which lasts until what this gives is dropped.
     pub async fn turn(&self, database: &DbName, id: &DocId) -> Option<MutexGuard<'_, ()>> {
         let place = self.hasher.hash_one((database.as_str(), id.as_str())) % self.places.len() as u64;

@@ -61,15 +61,8 @@ impl Writer {
         let now = self.world.gregorian_seconds();
         let document = attempt.document(now, &self.world.document_id(), &self.node);
         let database = attempt.database(now);
-        let mut written = self.store.put(&database, &document).await;
-        // When the service stops, its workers end before this does, and with each the connections that it opened: one
-        // of them may just have carried the document.
-        if let Err(store::Error::Unreachable(_)) = written {
-            written = self.store.put(&database, &document).await;
-        }
-        match written {
-            // nobody else writes a document of this id: what conflicts is what was written the first time
-            Ok(_) | Err(store::Error::MissingDatabase(_) | store::Error::Conflict) => {}
+        match self.store.put(&database, &document).await {
+            Ok(_) | Err(store::Error::MissingDatabase(_)) => {}
             Err(error) => {
                 log::error!("{} an attempt to sign in is not written down: {error}", attempt.client.request_id);
             }

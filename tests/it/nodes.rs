@@ -151,6 +151,26 @@ fn a_write_whose_answer_is_lost_is_made_once() {
     });
 }
 
+#[test]
+fn of_one_node_alone_a_write_whose_answer_is_lost_is_made_once_too() {
+    let Some(url) = couchdb_url() else { return };
+    let test = TestStore::new(Kind::Couch(url.clone()));
+    let account = test.account();
+    let node = Proxy::before(&url);
+    let app = TestApp::before(&[node.url(&url)]);
+    let (groups, token) = (account.path("groups"), &account.token);
+    // the answers of all tries are lost, so that only what is there shows what happened
+    node.lose_answers_to_puts();
+    let made = app.send("PUT", &groups, token, named("made"));
+    assert_eq!(made.status, 201, "{}", made.text());
+    let group = format!("{groups}/{}", made.json()["data"]["id"].as_str().unwrap());
+    let changed = app.send("PATCH", &group, token, named("changed"));
+    assert_eq!(changed.status, 200, "{}", changed.text());
+    let there = app.get(&group, token).json();
+    assert_eq!((&there["data"]["name"], &there["revision"]), (&json!("changed"), &changed.json()["revision"]));
+    assert_eq!(app.get(&groups, token).json()["page_size"], 1);
+}
+
 /// Connections come into its queue, and nobody takes them out.
 fn hanging() -> (TcpListener, String) {
     let node = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -26,7 +26,7 @@ use super::rows::in_batches;
 use super::{Direction, Error, Place, Query, Result, Row, Store, View};
 
 use nodes::{Node, Nodes};
-use request::{Answer, Request, answered};
+use request::{Answer, Failure, Request, answered};
 
 /// How long a request may take, from connecting to the last byte. couch_rs has no other limit for connecting.
 const TIME_OUT: Duration = Duration::from_secs(10);
@@ -80,10 +80,21 @@ impl Couch {
 
     /// Sends a request to one node after the other until one answers, whatever its status, but for a fault of its own.
     async fn send(&self, request: Request) -> Result<Answer> {
+        self.try_send(request).await.map_err(|failure| failure.error)
+    }
+
+    /// The same; a failure says whether it may have happened.
+    async fn try_send(&self, request: Request) -> std::result::Result<Answer, Failure> {
         let mut may_have_happened = false;
         let mut last = Err(Error::Unreachable("no node".to_owned()));
         for asked in self.nodes.in_order() {
-            match answered(request.to(asked.node().client())).await {
+            let mut answer = answered(request.to(asked.node().client())).await;
+            // a connection ends with the worker that opened it, or because it was idle: a new one may do
+            if let Err(Failure { error: Error::Unreachable(_), may_have_happened: true }) = &answer {
+                may_have_happened = true;
+                answer = answered(request.to(asked.node().client())).await;
+            }
+            match answer {
                 Ok(answer) if !answer.status.is_server_error() => {
                     asked.answered();
                     return Ok(Answer { may_have_happened, ..answer });
@@ -99,7 +110,7 @@ impl Couch {
             }
             asked.failed();
         }
-        last
+        last.map_err(|error| Failure { error, may_have_happened })
     }
 
     /// Sends a request that writes a document of a database; `path` is the document's in it.
@@ -110,7 +121,14 @@ impl Couch {
         }
 
         let path = &[&[database.as_str()], path].concat();
-        let answer = self.send(Request::new(Method::PUT, path).body(document.to_json())).await?;
+        let answer = match self.try_send(Request::new(Method::PUT, path).body(document.to_json())).await {
+            Ok(answer) => answer,
+            // whether it happened is seen by what is there now, if that can be seen
+            Err(Failure { error, may_have_happened: true }) => {
+                return self.written(path, document).await.ok().flatten().ok_or(error);
+            }
+            Err(failure) => return Err(failure.error),
+        };
         if answer.status == StatusCode::NOT_FOUND {
             return Err(Error::MissingDatabase(database.clone()));
         }
@@ -118,10 +136,15 @@ impl Couch {
             let written: Written = answer.accepted()?.json()?;
             return written.rev.parse().map_err(|error| Error::Corrupt(format!("{error}")));
         }
-        // asked of a second node, since a first gave no answer: what conflicts may be what the first wrote
-        let found = if answer.may_have_happened { self.read(Request::get(path)).await?.found() } else { None };
-        let found = found.map(|answer| answer.json::<Document>()).transpose()?;
-        found.and_then(|found| written_as(&found, document)).ok_or(Error::Conflict)
+        // asked once more, since there was no answer: what conflicts may be what was written then
+        let written = if answer.may_have_happened { self.written(path, document).await? } else { None };
+        written.ok_or(Error::Conflict)
+    }
+
+    /// The revision by which a document is there that was to be written; None if another is there, or none.
+    async fn written(&self, path: &[&str], document: &Document) -> Result<Option<Revision>> {
+        let Some(answer) = self.read(Request::get(path)).await?.found() else { return Ok(None) };
+        Ok(written_as(&answer.json()?, document))
     }
 }
 

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, WriteTransaction};
+use redb::backends::FileBackend;
+use redb::{Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable, WriteTransaction};
 use serde_json::value::RawValue;
 
 use crate::document::{DbName, DocId, Document};
@@ -36,10 +37,12 @@ impl File {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
         let file = file.map_err(|error| cannot(&error))?;
         file.set_permissions(Permissions::from_mode(0o600)).map_err(|error| cannot(&error))?;
-        let redb = Database::builder().create_file(file).map_err(|error| match error {
-            redb::DatabaseError::DatabaseAlreadyOpen => cannot(&"another process has this store open"),
-            error => cannot(&error),
-        })?;
+        let backend = FileBackend::new(file);
+        let redb =
+            backend.and_then(|file| Database::builder().create_with_backend(file)).map_err(|error| match error {
+                DatabaseError::DatabaseAlreadyOpen => cannot(&"another process has this store open"),
+                error => cannot(&error),
+            })?;
         let file = Self { redb, mapping: Mapping::new(views)? };
         file.prepare_tables()?;
         Ok(file)
