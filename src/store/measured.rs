@@ -1,6 +1,7 @@
 //! A store whose calls are counted and timed.
 
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -36,18 +37,24 @@ impl Measured {
 struct Meter<'m> {
     metrics: &'m Metrics,
     call: &'static str,
+    /// Since when is waited for the next row, if it was not there at once.
+    since: Option<Instant>,
     waited: Duration,
     outcome: Option<&'static str>,
 }
 
 impl Meter<'_> {
-    async fn measure<T>(&mut self, next: impl Future<Output = Option<Result<T>>>) -> Option<Result<T>> {
-        self.outcome = None;
-        let started = Instant::now();
-        let next = next.await;
-        self.waited += started.elapsed();
-        self.outcome = Some(next.as_ref().map_or("ok", outcome));
-        next
+    fn polled<T>(&mut self, next: &Poll<Option<Result<T>>>) {
+        match next {
+            Poll::Pending => {
+                self.since.get_or_insert_with(Instant::now);
+                self.outcome = None;
+            }
+            Poll::Ready(next) => {
+                self.waited += self.since.take().map_or(Duration::ZERO, |since| since.elapsed());
+                self.outcome = Some(next.as_ref().map_or("ok", outcome));
+            }
+        }
     }
 }
 
@@ -83,11 +90,13 @@ impl Store for Measured {
     }
 
     fn rows<'a>(&'a self, database: &'a DbName, view: &'a View, query: Query) -> BoxStream<'a, Result<Row>> {
-        let meter = Meter { metrics: &self.metrics, call: "rows", waited: Duration::ZERO, outcome: None };
-        let rows = self.store.rows(database, view, query);
-        stream::unfold((rows, meter), async |(mut rows, mut meter)| {
-            let row = meter.measure(rows.next()).await?;
-            Some((row, (rows, meter)))
+        let metrics = &self.metrics;
+        let mut meter = Meter { metrics, call: "rows", since: None, waited: Duration::ZERO, outcome: None };
+        let mut rows = self.store.rows(database, view, query);
+        stream::poll_fn(move |context| {
+            let next = rows.poll_next_unpin(context);
+            meter.polled(&next);
+            next
         })
         .boxed()
     }
