@@ -17,7 +17,7 @@ use super::body::{self, Body, ContentType};
 use super::error::{Error, InvalidBody};
 
 /// The header of a client's own id for its request.
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The longest id of a client's that is taken.
 const LONGEST_REQUEST_ID: usize = 256;

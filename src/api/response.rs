@@ -3,7 +3,7 @@
 use actix_web::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LANGUAGE,
-    CONTENT_TYPE, ETAG, EXPIRES, LOCATION, RETRY_AFTER, VARY,
+    CONTENT_TYPE, ETAG, EXPIRES, HeaderValue, LOCATION, RETRY_AFTER, VARY,
 };
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
@@ -18,7 +18,7 @@ use super::answer::{Answer, Data, Shown};
 use super::conditions::{Conditions, Met};
 use super::csv;
 use super::error::{Error, ErrorBody};
-use super::incoming::{self, Incoming};
+use super::incoming::{self, Incoming, X_REQUEST_ID};
 use super::negotiation::{self, Format};
 
 /// The Kazoo whose answers these are.
@@ -160,8 +160,10 @@ impl Frame {
             response.insert_header((LOCATION, format!("{}/{}", self.path, segment(id))));
         }
         if reads {
-            response.insert_header((EXPIRES, EXPIRED));
-            response.insert_header((CACHE_CONTROL, FOR_ONE_CLIENT)).append_header((VARY, VARIES_BY_CLIENT));
+            response.insert_header((EXPIRES, fixed(EXPIRED)));
+            response
+                .insert_header((CACHE_CONTROL, fixed(FOR_ONE_CLIENT)))
+                .append_header((VARY, fixed(VARIES_BY_CLIENT)));
         }
         if status == StatusCode::NOT_MODIFIED {
             return response.finish();
@@ -230,7 +232,7 @@ impl Frame {
     /// The response to a browser that asks what it may ask.
     pub fn preflight(&self, asked_for: Option<&str>) -> HttpResponse {
         let mut response = HttpResponse::Ok();
-        response.insert_header(("x-request-id", self.request_id.as_str()));
+        response.insert_header((X_REQUEST_ID, self.request_id.as_str()));
         self.add_cors_for(&mut response, asked_for);
         response.finish()
     }
@@ -244,13 +246,13 @@ impl Frame {
     /// What every response has.
     fn response(&self, status: StatusCode) -> HttpResponseBuilder {
         let mut response = HttpResponse::build(status);
-        response.insert_header(("x-request-id", self.request_id.as_str()));
-        response.insert_header((CACHE_CONTROL, FOR_NO_CACHE));
+        response.insert_header((X_REQUEST_ID, self.request_id.as_str()));
+        response.insert_header((CACHE_CONTROL, fixed(FOR_NO_CACHE)));
         if !WITHOUT_CONTENT.contains(&status) {
-            response.insert_header((CONTENT_TYPE, "application/json"));
+            response.insert_header((CONTENT_TYPE, fixed("application/json")));
         }
         if let Some(language) = &self.language {
-            response.insert_header((VARY, VARIES_BY)).insert_header((CONTENT_LANGUAGE, language.as_str()));
+            response.insert_header((VARY, fixed(VARIES_BY))).insert_header((CONTENT_LANGUAGE, language.as_str()));
         }
         if self.is_cors {
             self.add_cors(&mut response);
@@ -267,11 +269,11 @@ impl Frame {
         let asked_for = asked_for.filter(|asked| *asked != Verb::Options.name() && !known.contains(asked));
         let methods: Vec<&str> = asked_for.into_iter().chain([Verb::Options.name()]).chain(known).collect();
         response
-            .insert_header((ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
+            .insert_header((ACCESS_CONTROL_ALLOW_ORIGIN, fixed("*")))
             .insert_header((ACCESS_CONTROL_ALLOW_METHODS, methods.join(", ")))
-            .insert_header((ACCESS_CONTROL_ALLOW_HEADERS, CORS_HEADERS))
-            .insert_header((ACCESS_CONTROL_EXPOSE_HEADERS, CORS_EXPOSED))
-            .insert_header((ACCESS_CONTROL_MAX_AGE, CORS_MAX_AGE));
+            .insert_header((ACCESS_CONTROL_ALLOW_HEADERS, fixed(CORS_HEADERS)))
+            .insert_header((ACCESS_CONTROL_EXPOSE_HEADERS, fixed(CORS_EXPOSED)))
+            .insert_header((ACCESS_CONTROL_MAX_AGE, fixed(CORS_MAX_AGE)));
     }
 
     /// An envelope in the form that the client asked for.
@@ -284,6 +286,11 @@ impl Frame {
             None => body,
         }
     }
+}
+
+/// A header's value that was known before, which is neither looked at again nor copied.
+fn fixed(value: &'static str) -> HeaderValue {
+    HeaderValue::from_static(value)
 }
 
 fn names(verbs: &[Verb]) -> Vec<&'static str> {

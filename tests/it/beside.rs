@@ -162,6 +162,7 @@ fn without_couchdb_clients_are_told_so_in_bounded_time() {
     let answer = app.get(&format!("/v2/accounts/{}/groups", variables["B"]), &variables["TB"]);
     assert!(started.elapsed() < Duration::from_secs(15));
     assert_eq!(answer.status, 503);
+    assert_eq!(answer.header("retry-after"), Some("2"));
     let told = answer.json();
     assert_eq!(told["message"], "datastore_unreachable");
     assert_eq!(told["data"], json!({"message": "datastore unreachable"}));
