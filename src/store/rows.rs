@@ -123,8 +123,8 @@ where
 {
     stream::try_unfold(Some((query, 0)), move |state| {
         let asked = state.map(|(query, repeated)| {
-            let whole = Query { batch: query.batch.saturating_add(repeated), ..query.clone() };
-            (read(whole.clone()), whole.batch, query, repeated)
+            let wanted = query.batch.saturating_add(repeated);
+            (read(Query { batch: wanted, ..query.clone() }), wanted, query, repeated)
         });
         async move {
             let Some((rows, wanted, query, repeated)) = asked else { return Ok(None) };

@@ -220,10 +220,14 @@ impl Couch {
 
 /// Whether a row is none of those of a query's first or last key that stand outside of its documents.
 fn is_within(row: &Row, query: &Query) -> bool {
-    let id_at = |place: &'_ Option<Place>| -> Option<String> {
-        place.as_ref().filter(|place| place.key == row.key).and_then(|place| place.id.clone())
-    };
-    id_at(&query.first).is_none_or(|first| first <= row.id) && id_at(&query.last).is_none_or(|last| row.id <= last)
+    let first = id_at(query.first.as_ref(), row);
+    let last = id_at(query.last.as_ref(), row);
+    first.is_none_or(|first| first <= row.id.as_str()) && last.is_none_or(|last| row.id.as_str() <= last)
+}
+
+/// The document's id of a place that is among the rows of a row's key.
+fn id_at<'q>(place: Option<&'q Place>, row: &Row) -> Option<&'q str> {
+    place.filter(|place| place.key == row.key)?.id.as_deref()
 }
 
 #[derive(Deserialize)]

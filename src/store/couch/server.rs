@@ -16,27 +16,6 @@ use super::request::{Answer, Request, answered};
 use super::{Couch, Listing};
 
 impl Couch {
-    async fn documents_after(
-        &self,
-        database: &DbName,
-        after: Option<&str>,
-        limit: usize,
-        attachments: Attachments,
-    ) -> Result<Option<Vec<Document>>> {
-        let mut parameters = vec![("include_docs", "true".to_owned()), ("limit", (limit + 1).to_string())];
-        if matches!(attachments, Attachments::Named) {
-            parameters.push(("conflicts", "true".to_owned()));
-        }
-        if let Some(after) = after {
-            parameters.push(("startkey", json::encode(after)));
-        }
-        let request = Request::get(&[database.as_str(), "_all_docs"]).parameters(parameters).long();
-        let Some(answer) = self.read(request).await?.found() else { return Ok(None) };
-        let rows = answer.json::<Listing<IdRow>>()?.rows;
-        let fresh = rows.into_iter().filter(|row| Some(row.id.as_str()) != after).take(limit);
-        Ok(Some(fresh.filter_map(|row| row.doc).collect()))
-    }
-
     /// A document with its attachments inline, named by content type and data alone.
     async fn with_attachments(&self, database: &DbName, document: Document) -> Result<Document> {
         if !document.contains(ATTACHMENTS) {
@@ -97,11 +76,22 @@ impl Server for Couch {
         limit: usize,
         attachments: Attachments,
     ) -> Result<Option<Vec<Document>>> {
-        let Some(documents) = self.documents_after(database, after, limit, attachments).await? else { return Ok(None) };
+        let mut parameters = vec![("include_docs", "true".to_owned()), ("limit", (limit + 1).to_string())];
         if matches!(attachments, Attachments::Named) {
-            return Ok(Some(documents));
+            parameters.push(("conflicts", "true".to_owned()));
         }
-        let mut whole = Vec::with_capacity(documents.len());
+        if let Some(after) = after {
+            parameters.push(("startkey", json::encode(after)));
+        }
+        let request = Request::get(&[database.as_str(), "_all_docs"]).parameters(parameters).long();
+        let Some(answer) = self.read(request).await?.found() else { return Ok(None) };
+        let rows = answer.json::<Listing<IdRow>>()?.rows;
+        let fresh = rows.into_iter().filter(|row| Some(row.id.as_str()) != after).take(limit);
+        let documents = fresh.filter_map(|row| row.doc);
+        if matches!(attachments, Attachments::Named) {
+            return Ok(Some(documents.collect()));
+        }
+        let mut whole = Vec::new();
         for document in documents {
             whole.push(self.with_attachments(database, document).await?);
         }
