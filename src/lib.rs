@@ -11,7 +11,8 @@
 //!
 //! All of them speak of a [`document`]: its fields in order, each with the JSON it came with. [`databases`] are made ready
 //! and read whole, [`dump`] carries them in and out of files, [`demo`] fills a store with made-up accounts. [`world`] is
-//! the time and new ids, [`metrics`] what is counted, [`logging`] the log, [`config`] the command line. [`notices`] tells
+//! the time and new ids, [`metrics`] what is counted, [`logging`] the log, [`config`] the command line, [`budgets`] what a
+//! request may cost. Work that keeps a processor busy is done [`aside`]. [`notices`] tells
 //! Kazoo's nodes of what is written, [`background`] is the work that goes on beside requests, [`admin`] what operators'
 //! machines ask. [`operate`] is what operators do beside a running service. [`Application`] puts them together.
 
@@ -19,8 +20,10 @@
 
 pub mod admin;
 pub mod api;
+pub mod aside;
 pub mod auth;
 pub mod background;
+pub mod budgets;
 pub mod config;
 pub mod databases;
 pub mod demo;
@@ -118,6 +121,7 @@ impl Application {
             limiter: Limiter::new(arguments.rate_limit, arguments.trusted_proxy.iter().copied()),
             store,
             writers: Writers::default(),
+            budgets: arguments.budgets.clone(),
             world,
             node: URL_SAFE_NO_PAD.encode(Md5::digest(address.to_string())),
             metrics,

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use crate::document::{Document, json};
 
-use super::error::{InvalidBody, MAX_BODY};
+use super::error::InvalidBody;
 
 /// What a body held.
 #[derive(Debug, Clone, Default)]
@@ -48,11 +48,11 @@ impl ContentType {
     }
 }
 
-/// Reads a request's whole body.
+/// Reads a request's whole body, of at most so many bytes.
 ///
 /// Errors: it is too long, did not arrive, or is no envelope.
-pub async fn read(request: &HttpRequest, payload: web::Payload) -> Result<Body, InvalidBody> {
-    let bytes = collect(payload).await?;
+pub async fn read(request: &HttpRequest, payload: web::Payload, most: usize) -> Result<Body, InvalidBody> {
+    let bytes = collect(payload, most).await?;
     if bytes.is_empty() {
         return Ok(Body::default());
     }
@@ -65,12 +65,12 @@ pub async fn read(request: &HttpRequest, payload: web::Payload) -> Result<Body, 
     }
 }
 
-async fn collect(mut payload: web::Payload) -> Result<Bytes, InvalidBody> {
+async fn collect(mut payload: web::Payload, most: usize) -> Result<Bytes, InvalidBody> {
     let mut bytes = BytesMut::new();
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|error| InvalidBody::CutOff(error.to_string()))?;
-        if bytes.len() + chunk.len() > MAX_BODY {
-            return Err(InvalidBody::TooLarge);
+        if bytes.len() + chunk.len() > most {
+            return Err(InvalidBody::TooLarge(most));
         }
         bytes.extend_from_slice(&chunk);
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 
 use crate::auth::{Auth, Identity};
+use crate::budgets::Budgets;
 use crate::kazoo::account::Account;
 use crate::metrics::Metrics;
 use crate::store::SharedStore;
@@ -30,6 +31,8 @@ pub struct Api {
     pub limiter: Limiter,
     /// Who changes which document.
     pub writers: Writers,
+    /// What requests may cost.
+    pub budgets: Budgets,
     /// Time and new ids.
     pub world: World,
     /// What envelopes call this process.

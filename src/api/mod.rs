@@ -53,6 +53,9 @@ pub async fn respond(request: HttpRequest, payload: web::Payload, api: web::Data
     let response = match api.answer(&request, payload, &mut frame).await {
         Ok(response) => response,
         Err(error) => {
+            if let Some(budget) = error.budget() {
+                api.metrics.over_budget(budget);
+            }
             if error.is_fault() {
                 log::error!("{} {error}", frame.request_id);
             }
@@ -115,7 +118,7 @@ impl Api {
 
         // the body and what is asked of the answer
         frame.is_first_version = !path.has_pages;
-        let incoming = Incoming::new(request.clone(), body::read(request, payload).await?);
+        let incoming = Incoming::new(request.clone(), body::read(request, payload, self.budgets.max_body).await?);
         let credentials = incoming.credentials();
         frame.token = credentials.text().map(str::to_owned);
         frame.is_cors = incoming.is_cors();
