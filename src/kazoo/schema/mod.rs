@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 use url::Url;
 use valico::json_schema::{SchemaVersion, Scope};
 
-use crate::document::{Document, Revision, json};
+use crate::document::{Document, Revision, cursor, json};
 
 use super::documents;
 
@@ -137,7 +137,7 @@ impl Schema {
         let properties = self.tree["properties"].as_object();
         let is_known = |name: &str| looks_at_all || properties.is_some_and(|known| known.contains_key(name));
         let known = || data.iter().filter(|(name, _)| is_known(name));
-        must_be_few(known().map(|(_, raw)| json::values(raw)).sum())?;
+        must_be_few(known().map(|(_, raw)| cursor::values(raw)).sum())?;
         let tree = known().map(|(name, raw)| (name.to_owned(), json::tree(raw).unwrap_or_default())).collect();
         let errors = self.errors(&Value::Object(tree));
         if errors.is_empty() { Ok(data) } else { Err(errors) }
@@ -148,7 +148,7 @@ impl Schema {
         match Document::from_raw(data) {
             Some(document) => self.validate(document),
             None => {
-                must_be_few(json::values(data))?;
+                must_be_few(cursor::values(data))?;
                 Err(self.errors(&json::tree(data).unwrap_or_default()))
             }
         }
