@@ -1,12 +1,12 @@
 //! What a request comes to, if it is answered as it asked: handlers give it, and `response` frames it.
 
-use std::sync::Arc;
-
-use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::document::Revision;
+use crate::budgets::Budget;
+use crate::document::{Revision, json};
 use crate::kazoo::kind::{GROUPS, Table};
+
+use super::error::Error;
 
 /// What a request comes to.
 #[derive(Debug)]
@@ -27,18 +27,27 @@ pub struct Answer {
     pub table: &'static Table,
 }
 
-/// What an answer shows.
+/// What an answer shows, as the JSON that is sent.
 #[derive(Debug)]
 pub enum Data {
     /// One thing.
     One(Box<RawValue>),
-    /// The rows of a list.
-    List(Vec<Arc<RawValue>>),
+    /// A list, and how many rows it has.
+    List(Box<RawValue>, usize),
 }
 
 impl Default for Data {
     fn default() -> Self {
-        Self::List(Vec::new())
+        Self::List(json::raw(&[(); 0]), 0)
+    }
+}
+
+impl Data {
+    /// The JSON.
+    pub fn json(&self) -> &RawValue {
+        match self {
+            Self::One(json) | Self::List(json, _) => json,
+        }
     }
 }
 
@@ -51,7 +60,7 @@ pub enum Shown {
     /// The document's revision.
     Revision(Revision),
     /// A digest of the data, so that it stays the same while they do.
-    Digest,
+    Digest(String),
     /// The word `automatic`: what Kazoo says where it makes no digest.
     Automatic,
 }
@@ -65,15 +74,6 @@ pub struct Paging {
     pub start: Option<String>,
     /// Where the next page starts, encoded.
     pub next: Option<String>,
-}
-
-impl Serialize for Data {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::One(value) => value.serialize(serializer),
-            Self::List(rows) => rows.serialize(serializer),
-        }
-    }
 }
 
 impl Default for Answer {
@@ -95,5 +95,25 @@ impl Answer {
     pub fn document(data: Box<RawValue>, revision: Option<Revision>) -> Self {
         let revision = revision.map_or(Shown::None, Shown::Revision);
         Self { data: Data::One(data), revision, ..Self::default() }
+    }
+}
+
+/// What an answer may hold while it is made: whoever makes it longer asks first.
+#[derive(Debug)]
+pub struct Charge {
+    held: usize,
+    most: usize,
+}
+
+impl Charge {
+    /// So many bytes at the most.
+    pub fn new(most: usize) -> Self {
+        Self { held: 0, most }
+    }
+
+    /// Errors: [`Error::OverBudget`], where the answer would become too long by so many bytes.
+    pub fn grow(&mut self, bytes: usize) -> Result<(), Error> {
+        self.held = self.held.saturating_add(bytes);
+        if self.held > self.most { Err(Error::OverBudget(Budget::Answer, self.most)) } else { Ok(()) }
     }
 }

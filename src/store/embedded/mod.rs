@@ -73,10 +73,10 @@ impl Store for Embedded {
     }
 
     fn rows<'a>(&'a self, database: &'a DbName, view: &'a View, query: Query) -> BoxStream<'a, Result<Row>> {
-        in_batches(query, move |query| {
+        in_batches(query, usize::MAX, move |query, least| {
             let database = database.clone();
             let view = *view;
-            self.blocking(move |file| file.rows(&database, &view, &query))
+            self.blocking(move |file| file.rows(&database, &view, &query, least))
         })
         .boxed()
     }
@@ -168,9 +168,14 @@ mod tests {
     use super::layout::META;
     use super::*;
 
-    const BEFORE: View =
-        View { design: "d", name: "v", version: 1, holds: |_| true, map: |_, emit| emit("old", json::empty_object()) };
-    const AFTER: View = View { version: 2, map: |_, emit| emit("new", json::empty_object()), ..BEFORE };
+    const BEFORE: View = View {
+        design: "d",
+        name: "v",
+        version: 1,
+        holds: |_| true,
+        map: |_, emit| emit("old", &Arc::from(json::raw(&1))),
+    };
+    const AFTER: View = View { version: 2, map: |_, emit| emit("new", &Arc::from(json::raw(&2))), ..BEFORE };
 
     #[test]
     fn the_rows_of_a_view_of_another_version_are_made_anew() {
@@ -213,10 +218,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Embedded::open(folder.path(), &[BEFORE]).unwrap();
         let transaction = store.file.redb.begin_write().unwrap();
-        transaction.open_table(META).unwrap().insert("layout", "2").unwrap();
+        transaction.open_table(META).unwrap().insert("layout", "3").unwrap();
         transaction.commit().unwrap();
         drop(store);
         let error = Embedded::open(folder.path(), &[BEFORE]).err().unwrap();
-        assert!(error.to_string().contains("layout is 2"), "{error}");
+        assert!(error.to_string().contains("layout is 3"), "{error}");
     }
 }
