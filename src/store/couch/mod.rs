@@ -38,7 +38,7 @@ const TIME_OUT_OF_SEVERAL: Duration = Duration::from_secs(4);
 const FIRST_ROWS: usize = 250;
 
 /// The same of rows with their documents.
-const FIRST_DOCUMENTS: usize = 20;
+const FIRST_DOCUMENTS: usize = 4;
 
 /// A CouchDB, by one or several of its nodes.
 pub struct Couch {
