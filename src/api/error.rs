@@ -197,10 +197,9 @@ impl Error {
     /// After how many seconds the client may ask again, where that is known.
     pub fn retry_after(&self) -> Option<u64> {
         match self {
-            Self::OverBudget(Budget::Requests | Budget::InFlight, _) => Some(1),
+            Self::OverBudget(Budget::Requests | Budget::InFlight, _) | Self::Auth(auth::Error::Busy) => Some(1),
             Self::OverBudget(Budget::Deadline, _) => Some(STORE_PAUSE_S),
             Self::TooManyRequests(seconds) => Some(*seconds),
-            Self::Auth(auth::Error::Busy) => Some(1),
             Self::Store(error) | Self::Auth(auth::Error::Store(error)) if self.is_fault() => match error {
                 store::Error::Unreachable(_) | store::Error::TimedOut(_) => Some(STORE_PAUSE_S),
                 _ => None,
