@@ -11,6 +11,9 @@ use crate::document::json;
 use crate::kazoo::schema::{ValidationErrors, validation_error};
 use crate::store;
 
+/// The most bytes of what a client sent that an error says again.
+const LONGEST_ECHO: usize = 64 * 1024;
+
 /// After how many seconds a client may ask again that found the store out of reach.
 const STORE_PAUSE_S: u64 = 2;
 
@@ -181,6 +184,7 @@ impl Error {
     pub fn is_fault(&self) -> bool {
         match self {
             Self::Store(error) | Self::Auth(auth::Error::Store(error)) => !matches!(error, store::Error::Conflict),
+            Self::OverBudget(budget, _) => *budget == Budget::Deadline,
             _ => false,
         }
     }
@@ -214,6 +218,16 @@ impl Error {
             Self::Auth(auth::Error::UnknownCredentials | auth::Error::UnknownApiKey(_)) => Some(0),
             Self::Auth(auth::Error::SignInDisabled | auth::Error::SecondFactor) => Some(1),
             _ => None,
+        }
+    }
+
+    /// Whether the body was not read to its end, so that nothing else can be asked on its connection.
+    pub fn leaves_body_unread(&self) -> bool {
+        use Budget::{BodyTime, InFlight, Requests, Url};
+        match self {
+            Self::OverBudget(budget, _) => matches!(budget, BodyTime | InFlight | Requests | Url),
+            Self::InvalidBody(invalid) => matches!(invalid, InvalidBody::TooLarge(_) | InvalidBody::CutOff(_)),
+            _ => false,
         }
     }
 
@@ -270,7 +284,10 @@ impl InvalidBody {
     }
 
     fn errors(&self) -> ValidationErrors {
-        let value = |raw: &RawValue| json::tree(raw).unwrap_or_default();
+        let value = |raw: &RawValue| match raw.get().len() {
+            0..=LONGEST_ECHO => json::tree(raw).unwrap_or_default(),
+            _ => Value::Null,
+        };
         match self {
             Self::Json(message) | Self::CutOff(message) => {
                 validation_error("json", "invalid", json!({ "message": message, "target": "body" }))
