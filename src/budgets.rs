@@ -72,6 +72,10 @@ pub struct Budgets {
     #[arg(long, env = "CROSSBAR_BODY_TIME_OUT", default_value = "20", value_parser = seconds, value_name = "SECONDS")]
     pub body_time_out: Duration,
 
+    /// For how many seconds a client may take nothing of its answer; then its connection is closed
+    #[arg(long, env = "CROSSBAR_SEND_TIME_OUT", default_value = "30", value_parser = seconds, value_name = "SECONDS")]
+    pub send_time_out: Duration,
+
     /// After how many seconds a request is answered, once its body is there, whatever it waits for; over it 503
     #[arg(long, env = "CROSSBAR_DEADLINE", default_value = "20", value_parser = seconds, value_name = "SECONDS")]
     pub deadline: Duration,

@@ -33,7 +33,7 @@ pub struct CommandLine {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Answer HTTP requests
-    Serve(ServeArguments),
+    Serve(Box<ServeArguments>),
     /// Load dump files into a store: databases, documents with their revisions, attachments, missing views
     Import(ImportArguments),
     /// Write a database of a store to standard output, as a dump file

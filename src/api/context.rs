@@ -11,6 +11,7 @@ use crate::metrics::Metrics;
 use crate::store::SharedStore;
 use crate::world::World;
 
+use super::admission::Admission;
 use super::conditions::Conditions;
 use super::incoming::Incoming;
 use super::limit::Limiter;
@@ -33,6 +34,8 @@ pub struct Api {
     pub writers: Writers,
     /// What requests may cost.
     pub budgets: Budgets,
+    /// Who is let in.
+    pub admission: Admission,
     /// Time and new ids.
     pub world: World,
     /// What envelopes call this process.

@@ -11,6 +11,9 @@ use crate::document::json;
 use crate::kazoo::schema::{ValidationErrors, validation_error};
 use crate::store;
 
+/// The most bytes of what a client sent that an error says again.
+const LONGEST_ECHO: usize = 64 * 1024;
+
 /// After how many seconds a client may ask again that found the store out of reach.
 const STORE_PAUSE_S: u64 = 2;
 
@@ -189,6 +192,7 @@ impl Error {
     pub fn is_fault(&self) -> bool {
         match self {
             Self::Store(error) | Self::Auth(auth::Error::Store(error)) => !matches!(error, store::Error::Conflict),
+            Self::OverBudget(budget, _) => *budget == Budget::Deadline,
             _ => false,
         }
     }
@@ -205,10 +209,9 @@ impl Error {
     /// After how many seconds the client may ask again, where that is known.
     pub fn retry_after(&self) -> Option<u64> {
         match self {
-            Self::OverBudget(Budget::Requests | Budget::InFlight, _) => Some(1),
+            Self::OverBudget(Budget::Requests | Budget::InFlight, _) | Self::Auth(auth::Error::Busy) => Some(1),
             Self::OverBudget(Budget::Deadline, _) => Some(STORE_PAUSE_S),
             Self::TooManyRequests(seconds) => Some(*seconds),
-            Self::Auth(auth::Error::Busy) => Some(1),
             Self::Store(error) | Self::Auth(auth::Error::Store(error)) if self.is_fault() => match error {
                 store::Error::Unreachable(_) | store::Error::TimedOut(_) => Some(STORE_PAUSE_S),
                 _ => None,
@@ -223,6 +226,16 @@ impl Error {
             Self::Auth(auth::Error::UnknownCredentials | auth::Error::UnknownApiKey(_)) => Some(0),
             Self::Auth(auth::Error::SignInDisabled | auth::Error::SecondFactor) => Some(1),
             _ => None,
+        }
+    }
+
+    /// Whether the body was not read to its end, so that nothing else can be asked on its connection.
+    pub fn leaves_body_unread(&self) -> bool {
+        use Budget::{BodyTime, InFlight, Requests, Url};
+        match self {
+            Self::OverBudget(budget, _) => matches!(budget, BodyTime | InFlight | Requests | Url),
+            Self::InvalidBody(invalid) => matches!(invalid, InvalidBody::TooLarge(_) | InvalidBody::CutOff(_)),
+            _ => false,
         }
     }
 
@@ -286,7 +299,10 @@ impl InvalidBody {
     }
 
     fn errors(&self) -> ValidationErrors {
-        let value = |raw: &RawValue| json::tree(raw).unwrap_or_default();
+        let value = |raw: &RawValue| match raw.get().len() {
+            0..=LONGEST_ECHO => json::tree(raw).unwrap_or_default(),
+            _ => Value::Null,
+        };
         match self {
             Self::Json(message) | Self::CutOff(message) => {
                 validation_error("json", "invalid", json!({ "message": message, "target": "body" }))
