@@ -2,8 +2,9 @@
 
 use serde_json::value::RawValue;
 
-use crate::budgets::Budget;
+use crate::budgets::{Budget, Budgets};
 use crate::document::{Revision, json};
+use crate::in_flight;
 use crate::kazoo::kind::{GROUPS, Table};
 
 use super::error::Error;
@@ -100,20 +101,27 @@ impl Answer {
 
 /// What an answer may hold while it is made: whoever makes it longer asks first.
 #[derive(Debug)]
-pub struct Charge {
+pub struct Allowance {
     held: usize,
     most: usize,
+    most_in_flight: usize,
 }
 
-impl Charge {
-    /// So many bytes at the most.
-    pub fn new(most: usize) -> Self {
-        Self { held: 0, most }
+impl Allowance {
+    /// As much as the budgets say that one answer may hold, and as all requests together leave.
+    pub fn new(budgets: &Budgets) -> Self {
+        Self { held: 0, most: budgets.max_answer, most_in_flight: budgets.max_in_flight }
     }
 
     /// Errors: [`Error::OverBudget`], where the answer would become too long by so many bytes.
     pub fn grow(&mut self, bytes: usize) -> Result<(), Error> {
         self.held = self.held.saturating_add(bytes);
-        if self.held > self.most { Err(Error::OverBudget(Budget::Answer, self.most)) } else { Ok(()) }
+        if self.held > self.most {
+            return Err(Error::OverBudget(Budget::Answer, self.most));
+        }
+        match in_flight::take(self.held) {
+            true => Ok(()),
+            false => Err(Error::OverBudget(Budget::InFlight, self.most_in_flight)),
+        }
     }
 }

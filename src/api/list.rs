@@ -18,7 +18,7 @@ use crate::kazoo::kind::Kind;
 use crate::kazoo::page::{self, Page, PageSize};
 use crate::store::{self, Query, Row};
 
-use super::answer::{Answer, Charge, Data, Paging, Shown};
+use super::answer::{Allowance, Answer, Data, Paging, Shown};
 use super::context::Authorized;
 use super::error::Error;
 
@@ -32,7 +32,7 @@ const FILTERED_BATCH: usize = 200;
 static BATCHES: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(64));
 
 /// As how many batches one counts that comes with its documents: they take several times their bytes.
-const WEIGHT_OF_DOCUMENTS: u32 = 8;
+const WEIGHT_OF_DOCUMENTS: u32 = 16;
 
 /// `GET …/{noun}`
 pub async fn list(authorized: &Authorized<'_>, kind: &'static Kind) -> Result<Answer, Error> {
@@ -57,7 +57,7 @@ pub async fn list(authorized: &Authorized<'_>, kind: &'static Kind) -> Result<An
     };
     let query = if filter.is_empty() { query } else { query.batch(FILTERED_BATCH).with_documents() };
     let database = authorized.account.id.database();
-    let mut rows = Rows::new(Charge::new(authorized.api.budgets.max_answer));
+    let mut rows = Rows::new(Allowance::new(&authorized.api.budgets));
     let mut take = |(row, passes): (Row, bool)| {
         if passes {
             rows.push(&row.value)?;
@@ -146,18 +146,18 @@ fn judge(row: Row, filter: &Filter) -> (Row, bool) {
 struct Rows {
     json: Vec<u8>,
     lengths: Vec<usize>,
-    charge: Charge,
+    allowance: Allowance,
 }
 
 impl Rows {
-    fn new(charge: Charge) -> Self {
-        Self { json: b"[".to_vec(), lengths: Vec::new(), charge }
+    fn new(allowance: Allowance) -> Self {
+        Self { json: b"[".to_vec(), lengths: Vec::new(), allowance }
     }
 
     /// Errors: the list becomes too long.
     fn push(&mut self, row: &RawValue) -> Result<(), Error> {
         let row = row.get().as_bytes();
-        self.charge.grow(row.len() + size_of::<usize>())?;
+        self.allowance.grow(row.len() + size_of::<usize>())?;
         if !self.lengths.is_empty() {
             self.json.push(b',');
         }
@@ -217,10 +217,19 @@ mod tests {
         assert!(judge(row(None), &Filter::default()).1);
     }
 
+    fn allowance() -> Allowance {
+        #[derive(clap::Parser)]
+        struct CommandLine {
+            #[command(flatten)]
+            budgets: crate::budgets::Budgets,
+        }
+        Allowance::new(&<CommandLine as clap::Parser>::parse_from(["x", "--max-answer", "100"]).budgets)
+    }
+
     #[test]
     fn rows_are_put_together_in_either_order() {
         let list = |rows: &[&str], is_reversed| {
-            let mut gathered = Rows::new(Charge::new(100));
+            let mut gathered = Rows::new(allowance());
             for row in rows {
                 gathered.push(serde_json::from_str(row).unwrap()).unwrap();
             }

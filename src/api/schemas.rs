@@ -68,11 +68,8 @@ impl Schemas {
         fields: impl FnOnce(Document) -> Document + Send + 'static,
     ) -> Result<Document, Error> {
         let (schema, limits, data) = (self.named(name).await?, self.limits, data.to_owned());
-        let checked = by_size(data.get().len() + more, move || match Document::from_raw(&data) {
-            Some(data) => schema.validate(fields(data), limits),
-            None => schema.validate_raw(&data, limits),
-        });
-        Ok(checked.await?)
+        let bytes = data.get().len() + more;
+        Ok(by_size(bytes, move || schema.validate_raw(&data, fields, limits)).await?)
     }
 
     async fn read(&self, name: &'static str) -> store::Result<Arc<Schema>> {

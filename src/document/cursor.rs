@@ -96,6 +96,15 @@ pub fn values(raw: &RawValue) -> usize {
     std::iter::from_fn(|| cursor.token()).filter(|token| matches!(*token, "," | "{" | "[")).count() + 1
 }
 
+/// How many fields an object has, those twice whose key stands twice; none of what is no object.
+pub fn fields(raw: &RawValue) -> usize {
+    let mut cursor = Cursor::new(raw.get());
+    if cursor.token() != Some("{") {
+        return 0;
+    }
+    std::iter::from_fn(|| cursor.key().map(|_| cursor.value())).count()
+}
+
 /// How long the string is that well-formed JSON begins with, its quotes included.
 pub(super) fn string_length(text: &str) -> usize {
     let mut at = 1;

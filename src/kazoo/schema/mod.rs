@@ -147,10 +147,16 @@ impl Schema {
         if errors.is_empty() { Ok(data) } else { Err(errors) }
     }
 
-    /// The same for data that may be no object, as a client can send it.
-    pub fn validate_raw(&self, data: &RawValue, limits: Limits) -> Result<Document, ValidationErrors> {
+    /// The same for what `fields` makes of data as a client can send them, which may be no object.
+    pub fn validate_raw(
+        &self,
+        data: &RawValue,
+        fields: impl FnOnce(Document) -> Document,
+        limits: Limits,
+    ) -> Result<Document, ValidationErrors> {
+        must_be_few(cursor::fields(data), limits)?;
         match Document::from_raw(data) {
-            Some(document) => self.validate(document, limits),
+            Some(document) => self.validate(fields(document), limits),
             None => {
                 must_be_few(cursor::values(data), limits)?;
                 Err(self.errors(&json::tree(data).unwrap_or_default(), limits.findings))

@@ -165,7 +165,9 @@ mod tests {
 
     use crate::document::json;
 
-    use super::layout::META;
+    use redb::TableDefinition;
+
+    use super::layout::{META, VALUES};
     use super::*;
 
     const BEFORE: View = View {
@@ -211,6 +213,34 @@ mod tests {
         let made = folder.path().join("made");
         drop(Embedded::open(&made, &[BEFORE]).unwrap());
         assert_eq!(mode(&made), 0o700);
+    }
+
+    #[test]
+    fn the_rows_of_a_file_of_the_first_layout_are_made_anew() {
+        type Place = (&'static str, &'static str, &'static [u8], &'static str);
+        let first: TableDefinition<Place, (&str, &str)> = TableDefinition::new("rows");
+        let folder = tempfile::tempdir().unwrap();
+        let database = DbName::fixed("db");
+        let block_on = |work| tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(work);
+        block_on(async {
+            let store = Embedded::open(folder.path(), &[BEFORE]).unwrap();
+            store.create(&database).await.unwrap();
+            store.load(&database, vec![Document::parse(r#"{"_id":"a","_rev":"1-a"}"#).unwrap()]).await.unwrap();
+            let transaction = store.file.redb.begin_write().unwrap();
+            transaction.open_table(META).unwrap().insert("layout", "1").unwrap();
+            transaction.delete_table(VALUES).unwrap();
+            transaction.delete_table(first).unwrap();
+            transaction.open_table(first).unwrap().insert(("db", "d/v", &b"x"[..], "a"), ("old", "1")).unwrap();
+            transaction.commit().unwrap();
+            drop(store);
+            for _ in 0..2 {
+                let store = Embedded::open(folder.path(), &[BEFORE]).unwrap();
+                let rows: Vec<Row> = store.rows(&database, &BEFORE, Query::all()).try_collect().await.unwrap();
+                assert_eq!((rows.len(), rows[0].value.get()), (1, "1"));
+                let id = "a".parse().unwrap();
+                assert_eq!(store.get(&database, &id).await.unwrap().unwrap().to_json(), r#"{"_id":"a","_rev":"1-a"}"#);
+            }
+        });
     }
 
     #[test]
