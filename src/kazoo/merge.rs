@@ -200,17 +200,17 @@ mod tests {
         let started = std::time::Instant::now();
         let merged = merge_texts(&existing, &nested(r#"{"m":2}"#));
         assert!(merged.contains(r#"1],"m":2}"#));
-        assert!(started.elapsed().as_secs() < 8, "{:?}", started.elapsed());
+        assert!(started.elapsed().as_secs() < 30, "{:?}", started.elapsed());
     }
 
     #[test]
     fn many_fields_are_taken_away_in_one_walk() {
         let fields = |value: &str| {
-            let fields: Vec<String> = (0..30_000).map(|number| format!("\"k{number}\":{value}")).collect();
+            let fields: Vec<String> = (0..100_000).map(|number| format!("\"k{number}\":{value}")).collect();
             format!("{{{}}}", fields.join(","))
         };
         let started = std::time::Instant::now();
         assert_eq!(merge_texts(&fields("1"), &fields("null")), "{}");
-        assert!(started.elapsed().as_secs() < 8, "{:?}", started.elapsed());
+        assert!(started.elapsed().as_secs() < 30, "{:?}", started.elapsed());
     }
 }
