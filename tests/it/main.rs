@@ -18,5 +18,7 @@ mod nodes;
 mod notices;
 mod operate;
 mod paging;
+mod secrets;
 mod store;
 mod system;
+mod tls;

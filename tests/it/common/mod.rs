@@ -8,6 +8,7 @@ pub mod client;
 pub mod program;
 pub mod proxy;
 pub mod recording;
+pub mod tls;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
