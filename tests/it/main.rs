@@ -14,6 +14,7 @@ mod common;
 mod contention;
 mod contract;
 mod life;
+mod memory;
 mod nodes;
 mod notices;
 mod operate;
