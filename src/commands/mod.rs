@@ -8,12 +8,17 @@ mod serve;
 
 use std::process::ExitCode;
 
+use anyhow::Context;
+use tokio::signal::unix::{SignalKind, signal};
+
 use crossbar_groups::config::Command;
 
 /// Does what the command line asks for.
 ///
 /// Errors: why it can't be done, in a line.
 pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
+    // that a file may not grow is a fault like others, and not this process's end; once caught, the signal stays so
+    drop(signal(SignalKind::from_raw(libc::SIGXFSZ)).context("can't catch SIGXFSZ")?);
     match command {
         Command::Serve(arguments) => serve::serve(*arguments).await,
         Command::Import(arguments) => dumps::import(arguments).await,

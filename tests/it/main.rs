@@ -13,6 +13,7 @@ mod cli;
 mod common;
 mod contention;
 mod contract;
+mod durability;
 mod life;
 mod nodes;
 mod notices;

@@ -77,6 +77,10 @@ impl Store for Watched {
     async fn attachment(&self, database: &DbName, id: &DocId, name: &str) -> Result<Option<Bytes>> {
         self.store.attachment(database, id, name).await
     }
+
+    async fn prove_writable(&self) -> Result<()> {
+        self.store.prove_writable().await
+    }
 }
 
 #[async_trait]
