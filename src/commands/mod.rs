@@ -1,6 +1,7 @@
 //! The commands: each is given its arguments, prints what it found or did, and says how the process ends. The exit status
 //! is 1 where a report says that something is not well.
 
+mod backups;
 mod dumps;
 mod operate;
 mod output;
@@ -23,6 +24,8 @@ pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Serve(arguments) => serve::serve(*arguments).await,
         Command::Import(arguments) => dumps::import(arguments).await,
         Command::Export(arguments) => dumps::export(arguments).await,
+        Command::Backup(arguments) => backups::backup(arguments).await,
+        Command::Restore(arguments) => backups::restore(arguments).await,
         Command::Views(command) => return operate::views(command).await,
         Command::Doctor(arguments) => return operate::doctor(arguments).await,
         Command::Audit(arguments) => return operate::audit(*arguments).await,

@@ -187,6 +187,20 @@ pub trait Server: Store {
 
     /// What the store is.
     async fn info(&self) -> Result<ServerInfo>;
+
+    /// Everything in the store as it was at one moment, while it goes on being written.
+    ///
+    /// Errors: the store fails, or is one that knows no moment of all its databases.
+    fn snapshot(&self) -> BoxStream<'static, Result<Entry>>;
+}
+
+/// What a snapshot gives: each database's name, and then its documents in the order of their ids, attachments inline.
+#[derive(Debug, Clone)]
+pub enum Entry {
+    /// The documents that follow are this database's.
+    Database(DbName),
+    /// A document.
+    Document(Document),
 }
 
 /// A store that many share.

@@ -8,6 +8,7 @@
 
 mod admission;
 mod auth;
+mod backup;
 mod beside;
 mod cli;
 mod common;

@@ -5,6 +5,7 @@
 mod file;
 mod layout;
 mod opened;
+mod snapshot;
 mod tables;
 
 use std::path::Path;
@@ -12,13 +13,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::stream::{BoxStream, StreamExt};
-use tokio::sync::Mutex;
+use futures::stream::{self, BoxStream, StreamExt};
+use tokio::sync::{Mutex, mpsc};
 
 use crate::document::{DbName, DocId, Document, Revision};
 
 use super::rows::in_batches;
-use super::{Attachments, DESIGN, Error, Query, Result, Row, Server, ServerInfo, Store, View};
+use super::{Attachments, DESIGN, Entry, Error, Query, Result, Row, Server, ServerInfo, Store, View};
 
 use file::File;
 use layout::LAST;
@@ -176,6 +177,18 @@ impl Server for Embedded {
 
     async fn info(&self) -> Result<ServerInfo> {
         Ok(ServerInfo::Embedded)
+    }
+
+    fn snapshot(&self) -> BoxStream<'static, Result<Entry>> {
+        let (sender, entries) = mpsc::channel(1);
+        let file = Arc::clone(&self.file);
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = file.snapshot(&sender) {
+                // who took no more does not need to know
+                let _ = sender.blocking_send(Err(error));
+            }
+        });
+        stream::unfold(entries, async |mut entries| Some((entries.recv().await?, entries))).boxed()
     }
 }
 

@@ -23,7 +23,9 @@ use crossbar_groups::kazoo::views as native;
 use crossbar_groups::operate;
 use crossbar_groups::operate::views::{Found, Owner, Report};
 use crossbar_groups::store::embedded::Embedded;
-use crossbar_groups::store::{self, Attachments, Query, Result, Row, Server, ServerInfo, SharedServer, Store, View};
+use crossbar_groups::store::{
+    self, Attachments, Entry, Query, Result, Row, Server, ServerInfo, SharedServer, Store, View,
+};
 
 /// A store that counts what is written to another, and can be made to do as a test wants.
 struct Watched {
@@ -119,6 +121,10 @@ impl Server for Watched {
 
     async fn databases(&self) -> Result<Vec<DbName>> {
         self.store.databases().await
+    }
+
+    fn snapshot(&self) -> BoxStream<'static, Result<Entry>> {
+        self.store.snapshot()
     }
 
     async fn info(&self) -> Result<ServerInfo> {
