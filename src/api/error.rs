@@ -14,7 +14,7 @@ use crate::store;
 /// The most bytes of what a client sent that an error says again.
 const LONGEST_ECHO: usize = 64 * 1024;
 
-/// After how many seconds a client may ask again that found the store out of reach.
+/// After how many seconds a client may ask again that found the store out of reach, or full.
 const STORE_PAUSE_S: u64 = 2;
 
 /// Why a request was not answered as it asked.
@@ -174,6 +174,9 @@ impl Error {
                 "datastore_missing_view",
                 json!({ "cause": format!("{design}/{view}"), "message": "datastore missing view" }),
             ),
+            Self::Store(store::Error::Full(_)) => {
+                system(StatusCode::SERVICE_UNAVAILABLE, "datastore_fault", "datastore full")
+            }
             Self::Store(store::Error::Refused(_) | store::Error::Corrupt(_)) => {
                 system(StatusCode::SERVICE_UNAVAILABLE, "datastore_fault", "datastore fatal error")
             }
@@ -205,7 +208,7 @@ impl Error {
             Self::OverBudget(Budget::Deadline, _) => Some(STORE_PAUSE_S),
             Self::TooManyRequests(seconds) => Some(*seconds),
             Self::Store(error) | Self::Auth(auth::Error::Store(error)) if self.is_fault() => match error {
-                store::Error::Unreachable(_) | store::Error::TimedOut(_) => Some(STORE_PAUSE_S),
+                store::Error::Unreachable(_) | store::Error::TimedOut(_) | store::Error::Full(_) => Some(STORE_PAUSE_S),
                 _ => None,
             },
             _ => None,

@@ -8,11 +8,13 @@
 
 mod admission;
 mod auth;
+mod backup;
 mod beside;
 mod cli;
 mod common;
 mod contention;
 mod contract;
+mod durability;
 mod life;
 mod memory;
 mod nodes;

@@ -176,6 +176,19 @@ impl Store for Couch {
         let answer = self.read(Request::get(&[database.as_str(), id.as_str(), name]).any()).await?;
         Ok(answer.found().map(|answer| answer.body))
     }
+
+    /// Puts a document that every Kazoo has in the place of a revision that nobody ever made, which is a conflict: it is
+    /// told to those only who may write, by a node that would have written. Where there is no such database nothing is to
+    /// be proved, but that the server answers.
+    async fn prove_writable(&self) -> Result<()> {
+        let never = format!("1-{}", "0".repeat(32));
+        let request = Request::new(Method::PUT, &["system_config", "auth"]).body(format!(r#"{{"_rev":"{never}"}}"#));
+        let answer = self.send(request).await?;
+        match answer.status {
+            StatusCode::CONFLICT | StatusCode::NOT_FOUND => Ok(()),
+            _ => answer.accepted().map(drop),
+        }
+    }
 }
 
 impl Couch {

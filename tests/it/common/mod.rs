@@ -138,6 +138,12 @@ impl TestStore {
         }
     }
 
+    /// Closes an embedded store, so that another process can open it; gives its folder.
+    pub fn close(self) -> TempDir {
+        drop(self.opened);
+        self.folder.unwrap()
+    }
+
     /// A new account in the store, with a user whose token it comes with.
     pub fn account(&self) -> TestAccount {
         let (id, user): (AccountId, DocId) = (new_id(), new_id());

@@ -46,10 +46,16 @@ impl Served {
 
     /// The same with more variables in its environment.
     pub fn start_with(environment: &[(&str, &str)], arguments: &[&str]) -> Self {
-        let mut process = program()
+        let mut program = program();
+        program.envs(environment.iter().copied());
+        Self::of(program, arguments)
+    }
+
+    /// The same of a program that is started in another way.
+    pub fn of(mut program: Command, arguments: &[&str]) -> Self {
+        let mut process = program
             .args(["serve", "--listen", "127.0.0.1:0"])
             .args(arguments)
-            .envs(environment.iter().copied())
             .stderr(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()
