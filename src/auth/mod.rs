@@ -8,16 +8,22 @@
 
 mod attempts;
 mod decision;
+mod door;
 mod error;
 mod evidence;
 mod identity;
+mod names;
+mod network;
 mod profile;
 mod secrets;
 mod shelf;
 mod sign_in;
 
 pub use decision::Auth;
+pub use door::Door;
 pub use error::Error;
 pub use evidence::{Evidence, Owner, System};
 pub use identity::{Credentials, Identity};
+pub use names::Asker;
+pub use network::Network;
 pub use sign_in::{ApiKey, Entrant, SignedIn, UserCredentials};
