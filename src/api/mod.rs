@@ -10,14 +10,8 @@ mod context;
 mod csv;
 mod documents;
 mod error;
-        let account = self.account(request, path, identity.as_ref().ok()).await;
-        // who is refused whether or not there is such an account need not wait until that may be looked up
-        if let (Err(Error::Auth(auth::Error::Busy(_))), Err(refusal)) = (&account, &identity)
-            && !matches!(credentials, Credentials::Basic(_))
-        {
-            return Err(refusal.clone().into());
-        }
-        let account = account?;
+mod guesses;
+mod held;
 mod incoming;
 mod limit;
 mod negotiation;
@@ -38,12 +32,8 @@ use actix_web::http::header::ACCESS_CONTROL_REQUEST_METHOD;
 use actix_web::{HttpRequest, HttpResponse, web};
 use tokio::time::timeout;
 
-<<<<<<< HEAD
-use crate::auth::{self, Credentials, Identity};
-use crate::budgets::Budget;
-=======
 use crate::auth::{self, Asker, Credentials, Identity};
->>>>>>> 63b5fbb (auth: made-up names cost few reads, guesses growing pauses; tokens end with their users (issue 13.5, 13.6))
+use crate::budgets::Budget;
 use crate::document::{DocId, json};
 use crate::in_flight;
 use crate::kazoo::account::{Account, AccountId};
@@ -210,17 +200,14 @@ impl Api {
         }
 
         // the account, the credentials, the right
-<<<<<<< HEAD
-        let account = self.account(path, identity.as_ref().ok()).await?;
-=======
-        let account = match self.account(&incoming.http, &path, identity.as_ref().ok()).await {
-            // whoever has shown nothing that is believed is refused whether or not there is such an account
-            Err(Error::Auth(auth::Error::Busy(_))) if !matches!(credentials, Credentials::Basic(_)) => {
-                return Err(identity.err().unwrap_or(auth::Error::InvalidCredentials).into());
-            }
-            account => account?,
-        };
->>>>>>> 63b5fbb (auth: made-up names cost few reads, guesses growing pauses; tokens end with their users (issue 13.5, 13.6))
+        let account = self.account(request, path, identity.as_ref().ok()).await;
+        // who is refused whether or not there is such an account need not wait until that may be looked up
+        if let (Err(Error::Auth(auth::Error::Busy(_))), Err(refusal)) = (&account, &identity)
+            && !matches!(credentials, Credentials::Basic(_))
+        {
+            return Err(refusal.clone().into());
+        }
+        let account = account?;
         frame.account = account.as_ref().map(|account| account.id);
         let identity = match credentials {
             Credentials::Basic(_) => self.sign_in(incoming, &credentials).await??,
@@ -299,8 +286,8 @@ impl Api {
         incoming: &Incoming,
         credentials: &Credentials,
     ) -> Result<Result<Identity, auth::Error>, Error> {
-        let door = credentials.door();
         self.limiter.sign_in(&incoming.http)?;
+        let door = credentials.door();
         let attempt = self.limiter.attempt(&incoming.http, door.into_iter().collect()).await?;
         let identity = self.identify(incoming, credentials).await?;
         match &identity {
