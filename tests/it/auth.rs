@@ -431,11 +431,12 @@ fn who_has_a_token_finds_all_accounts_there_are_and_few_that_are_not() {
     };
     are_found();
     let made_up = || app.get(&format!("/v2/accounts/{}/groups", new_id::<String>()), &account.token);
-    let found_out = AtomicBool::new(false);
+    let (found_out, started) = (AtomicBool::new(false), Instant::now());
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
                 while !found_out.load(Ordering::Relaxed) {
+                    assert!(started.elapsed() < Duration::from_secs(20), "made-up names are looked for without end");
                     let answer = made_up();
                     match answer.status {
                         429 => found_out.store(answer.header("retry-after") == Some("1"), Ordering::Relaxed),
