@@ -17,7 +17,6 @@ mod contract;
 mod durability;
 mod guessing;
 mod life;
-mod life;
 mod matrix;
 mod memory;
 mod nodes;

@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::common::client::{self, Response};
 use crate::common::program::Served;
@@ -24,16 +25,17 @@ struct Program {
     id: u32,
     account: TestAccount,
     _served: Mutex<Served>,
-    _store: TestStore,
+    _folder: TempDir,
 }
 
 impl Program {
     fn start(arguments: &[&str]) -> Self {
-        let mut store = TestStore::new(Kind::Embedded);
+        let store = TestStore::new(Kind::Embedded);
         let account = store.account();
         let folder = store.close();
-        let served = Served::start(&[&["--store", &folder, "--rate-limit", "off"], arguments].concat());
-        Self { address: served.address, id: served.process.id(), account, _served: Mutex::new(served), _store: store }
+        let store = ["--store", folder.path().to_str().unwrap(), "--rate-limit", "off"];
+        let served = Served::start(&[&store, arguments].concat());
+        Self { address: served.address, id: served.process.id(), account, _served: Mutex::new(served), _folder: folder }
     }
 
     fn send(&self, method: &str, path: &str, body: Option<&str>) -> Response {

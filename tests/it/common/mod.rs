@@ -123,12 +123,6 @@ impl TestStore {
         store
     }
 
-    /// Closes an embedded store, and gives its folder: for the program, which then has it open.
-    pub fn close(&mut self) -> String {
-        self.opened = None;
-        self.folder.as_ref().unwrap().path().to_str().unwrap().to_owned()
-    }
-
     /// A store to use from one runtime: connections of a CouchDB are not shared between runtimes.
     pub fn store(&self) -> SharedServer {
         match (&self.kind, &self.opened) {
