@@ -127,7 +127,7 @@ impl Application {
             .writing_down_attempts(notices::node(address), &background);
         let api = web::Data::new(Api {
             auth,
-            schemas: Schemas::new(Arc::clone(&store), arguments.auth_cache),
+            schemas: Schemas::new(Arc::clone(&store), arguments.auth_cache, arguments.budgets.of_data()),
             limiter: Limiter::new(arguments.rate_limit, arguments.trusted_proxy.iter().copied()),
             store,
             writers: Writers::default(),

@@ -164,7 +164,15 @@ impl Error {
             Self::PreconditionFailed => Err(StatusCode::PRECONDITION_FAILED),
             Self::OverBudget(budget, most) => {
                 let (status, message, text) = over_budget(*budget, *most);
-                system(status, message, &text)
+                let of_endpoints = |rule| {
+                    let detail = json!({ "message": text, "target": most });
+                    body(status, message, Value::Object(validation_error("endpoints", rule, detail)))
+                };
+                match budget {
+                    Budget::Endpoints => of_endpoints("maxProperties"),
+                    Budget::Rows => of_endpoints("maxRows"),
+                    _ => system(status, message, &text),
+                }
             }
             Self::Store(store::Error::Conflict) => {
                 system(StatusCode::CONFLICT, "datastore_conflict", "conflicting documents")
@@ -261,6 +269,13 @@ fn over_budget(budget: Budget, most: usize) -> (StatusCode, &'static str, String
         }
         Budget::BodyTime => {
             (StatusCode::REQUEST_TIMEOUT, "request_timeout", format!("The body did not arrive within {most} s"))
+        }
+        Budget::Endpoints => {
+            (StatusCode::BAD_REQUEST, "validation error", format!("A group must not have more than {most} endpoints"))
+        }
+        Budget::Rows => {
+            let text = format!("What lists hold of a group, once for each user, must not be more than {most} bytes");
+            (StatusCode::BAD_REQUEST, "validation error", text)
         }
         Budget::Conditions => {
             (StatusCode::BAD_REQUEST, "too_large", format!("A filter must not have more than {most} conditions"))

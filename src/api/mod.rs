@@ -14,6 +14,7 @@ mod guesses;
 mod held;
 mod incoming;
 mod limit;
+mod list;
 mod negotiation;
 mod nouns;
 mod path;
@@ -196,7 +197,7 @@ impl Api {
                 self.must_be_permitted(&identity, None, path, verb).await?;
             }
             frame.negotiate(request, incoming)?;
-            return Ok(frame.respond(&self.open(incoming, path, frame).await?));
+            return frame.respond(self.open(incoming, path, frame).await?, &self.budgets).await;
         }
 
         // the account, the credentials, the right
@@ -221,7 +222,7 @@ impl Api {
         }
         self.must_be_permitted(&identity, account.as_deref(), path, verb).await?;
         if path.resource == Resource::About {
-            return Ok(frame.respond(&about()));
+            return frame.respond(about(), &self.budgets).await;
         }
         let account = account.ok_or(auth::Error::Forbidden)?;
         self.auth.decide(async |evidence| evidence.must_be_let_act_on(&identity, account.id).await).await?;
@@ -233,7 +234,7 @@ impl Api {
 
         let authorized = Authorized { api: self, incoming, path, frame, identity, account };
         let answer = authorized.answer(verb).await?;
-        Ok(frame.respond(&answer))
+        frame.respond(answer, &self.budgets).await
     }
 
     async fn open(&self, incoming: &Incoming, path: &Path, frame: &Frame) -> Result<Answer, Error> {
@@ -353,7 +354,7 @@ impl Api {
 impl Authorized<'_> {
     async fn answer(&self, verb: Verb) -> Result<Answer, Error> {
         match (&self.path.resource, verb) {
-            (Resource::Documents(kind), Verb::Get) => documents::list(self, kind).await,
+            (Resource::Documents(kind), Verb::Get) => list::list(self, kind).await,
             (Resource::Documents(kind), Verb::Put) => documents::create(self, kind).await,
             (Resource::Document(kind, id), Verb::Get) => documents::read(self, kind, id).await,
             (Resource::Document(kind, id), Verb::Post) => documents::replace(self, kind, id).await,

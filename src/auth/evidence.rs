@@ -12,7 +12,7 @@ use crate::document::{DbName, DocId, Document};
 use crate::kazoo::account::{Account, AccountId};
 use crate::kazoo::documents::is_deleted;
 use crate::kazoo::erlang::integer_of;
-use crate::kazoo::javascript::{is_truthy, value};
+use crate::kazoo::javascript::is_truthy;
 use crate::kazoo::page::PageSize;
 use crate::kazoo::profile::Ui;
 use crate::kazoo::restrictions::{self, Restrictions};
@@ -70,7 +70,7 @@ impl Owner {
             secret: document.text("pvt_signature_secret"),
             language: document.text("language"),
             priv_level: document.text("priv_level"),
-            is_enabled: document.get("enabled").is_none_or(|enabled| is_truthy(&value(enabled))),
+            is_enabled: document.get("enabled").is_none_or(is_truthy),
         })
     }
 }

@@ -22,8 +22,8 @@ use crate::document::{DbName, DocId, Document, Revision};
 
 pub use rows::{Direction, Place, Query, Row};
 
-/// What a map function gives a row to: its key and its value. The keys of our views are texts.
-pub type Emit<'a> = dyn FnMut(&str, &RawValue) + 'a;
+/// What a map function gives a row to: its key and its value, which many rows may share. The keys of our views are texts.
+pub type Emit<'a> = dyn FnMut(&str, &Arc<RawValue>) + 'a;
 
 /// A view: its name in CouchDB, and the native twin of its map function.
 #[derive(Clone, Copy)]

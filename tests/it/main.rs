@@ -14,6 +14,7 @@ mod cli;
 mod common;
 mod contention;
 mod contract;
+mod costs;
 mod durability;
 mod guessing;
 mod life;

@@ -22,7 +22,7 @@ use serde_json::value::RawValue;
 use crate::document::{DbName, DocId, Document, Revision, json};
 use crate::tls::Authorities;
 
-use super::rows::in_batches;
+use super::rows::{Batch, in_batches};
 use super::{Direction, Error, Place, Query, Result, Row, Store, View};
 
 use client::Client;
@@ -34,6 +34,12 @@ const TIME_OUT: Duration = Duration::from_secs(10);
 
 /// The same where another node can be asked then.
 const TIME_OUT_OF_SEVERAL: Duration = Duration::from_secs(4);
+
+/// How many rows are read first. Only then is known how large they are, and how many can be read at a time.
+const FIRST_ROWS: usize = 250;
+
+/// The same of rows with their documents.
+const FIRST_DOCUMENTS: usize = 4;
 
 /// A CouchDB, by one or several of its nodes.
 pub struct Couch {
@@ -169,7 +175,8 @@ impl Store for Couch {
     }
 
     fn rows<'a>(&'a self, database: &'a DbName, view: &'a View, query: Query) -> BoxStream<'a, Result<Row>> {
-        in_batches(query, move |query| self.batch(database, view, query)).boxed()
+        let first = if query.with_documents { FIRST_DOCUMENTS } else { FIRST_ROWS };
+        in_batches(query, first, move |query, _| self.batch(database, view, query)).boxed()
     }
 
     async fn attachment(&self, database: &DbName, id: &DocId, name: &str) -> Result<Option<Bytes>> {
@@ -193,18 +200,19 @@ impl Store for Couch {
 
 impl Couch {
     /// The rows of a query in its order, at most as many as its batch.
-    async fn batch(&self, database: &DbName, view: &View, query: Query) -> Result<Vec<Row>> {
+    async fn batch(&self, database: &DbName, view: &View, query: Query) -> Result<Batch> {
         let rows = self.view(database, view, &query, Some(query.batch)).await?;
         let is_outside = |row: &Row| !is_within(row, &query);
         if !rows.iter().any(is_outside) {
-            return Ok(rows);
+            return Ok(Batch { is_last: rows.len() < query.batch, rows });
         }
         // A server that does not know `startkey_docid` (PouchDB) gives all rows of the first key and of the last: then
         // all rows between the two are read, and those that are not wanted left out.
         let mut rows = self.view(database, view, &query, None).await?;
         rows.retain(|row| is_within(row, &query));
+        let is_last = rows.len() < query.batch;
         rows.truncate(query.batch);
-        Ok(rows)
+        Ok(Batch { rows, is_last })
     }
 
     async fn view(&self, database: &DbName, view: &View, query: &Query, limit: Option<usize>) -> Result<Vec<Row>> {

@@ -14,11 +14,12 @@ use serde_json::value::RawValue;
 
 use crate::document::{DbName, DocId, Document};
 
+use super::super::rows::{BATCH_BYTES, Batch};
 use super::super::{Attachments, Direction, Error, Place, Query, Result, Row, View};
 use super::Embedded;
 use super::layout::{
-    CONTENTS, DATABASES, DOCUMENTS, KeyAndValue, LAST, LAYOUT, META, Mapping, ROWS, RowPlace, corrupt, failed, path,
-    stored,
+    CONTENTS, DATABASES, DOCUMENTS, KeyAndNumber, LAST, LAYOUT, META, Mapped, Mapping, ROWS, RowPlace, RowTables,
+    VALUES, corrupt, failed, path, stored,
 };
 use super::opened::Opened;
 use super::tables::{Tables, attachments_of, set_attachment};
@@ -91,9 +92,10 @@ impl File {
                 Ok(meta.get(key).map_err(failed)?.map(|found| found.value().to_owned()))
             };
             let layout = found("layout")?;
-            let current = found("views")?.is_some_and(|found| found == views);
-            // files of before there were layouts have the first
-            if let Some(layout) = layout.filter(|layout| layout != LAYOUT) {
+            let has_layout = layout.as_deref() == Some(LAYOUT);
+            let current = has_layout && found("views")?.is_some_and(|found| found == views);
+            // files of before there were layouts have the first, which differs in its rows
+            if let Some(layout) = layout.filter(|layout| !has_layout && layout != "1") {
                 let text = format!("the store's layout is {layout}, and this build knows {LAYOUT}: use a later build");
                 return Err(Error::Refused(text));
             }
@@ -102,6 +104,7 @@ impl File {
         };
         if !is_current {
             transaction.delete_table(ROWS).map_err(failed)?;
+            transaction.delete_table(VALUES).map_err(failed)?;
             self.make_rows(transaction)?;
             let mut meta = transaction.open_table(META).map_err(failed)?;
             meta.insert("views", views).map_err(failed)?;
@@ -122,14 +125,13 @@ impl File {
 
     fn make_rows(&self, transaction: &WriteTransaction) -> Result<()> {
         let documents = transaction.open_table(DOCUMENTS).map_err(failed)?;
-        let mut rows = transaction.open_table(ROWS).map_err(failed)?;
+        let mut rows = RowTables::open(transaction)?;
         for entry in documents.iter().map_err(failed)? {
             let (place, json) = entry.map_err(failed)?;
             let (database, id) = place.value();
             let database = database.parse().map_err(corrupt)?;
-            for row in self.mapping.rows(&database, &stored(json.value())?) {
-                row.insert(&mut rows, &database, id)?;
-            }
+            let mapped = self.mapping.map(&database, &stored(json.value())?);
+            mapped.replace(&Mapped::default(), &mut rows, &database, id)?;
         }
         Ok(())
     }
@@ -149,14 +151,15 @@ impl File {
                 mapping: &self.mapping,
                 database,
                 documents: transaction.open_table(DOCUMENTS).map_err(failed)?,
-                rows: transaction.open_table(ROWS).map_err(failed)?,
+                rows: RowTables::open(transaction)?,
                 contents: transaction.open_table(CONTENTS).map_err(failed)?,
             })
         })
     }
 
-    /// The rows of a query in its order, at most as many as its batch.
-    pub(super) fn rows(&self, database: &DbName, view: &View, query: &Query) -> Result<Vec<Row>> {
+    /// The rows of a query in its order: as many as its batch, but no more than the first `least` and those that have
+    /// [`BATCH_BYTES`] together with their documents.
+    pub(super) fn rows(&self, database: &DbName, view: &View, query: &Query, least: usize) -> Result<Batch> {
         let transaction = self.read()?;
         let table = transaction.open_table(ROWS).map_err(failed)?;
         let database = database.as_str();
@@ -167,30 +170,35 @@ impl File {
         // no sort key begins with a byte of 255
         let first = (database, view.as_str(), first.as_deref().unwrap_or_default(), id_at(query.first.as_ref(), ""));
         let last = (database, view.as_str(), last.as_deref().unwrap_or(&[u8::MAX]), id_at(query.last.as_ref(), LAST));
+        let mut batch = Batch { rows: Vec::new(), is_last: true };
         if first > last {
-            return Ok(Vec::new());
+            return Ok(batch);
         }
-        let range = table.range(first..=last).map_err(failed)?;
-        let documents =
-            if query.with_documents { Some(transaction.open_table(DOCUMENTS).map_err(failed)?) } else { None };
-        let read = |entry: std::result::Result<RowEntry<'_>, redb::StorageError>| -> Result<Row> {
-            let (place, row) = entry.map_err(failed)?;
+        let mut range = table.range(first..=last).map_err(failed)?;
+        let values = transaction.open_table(VALUES).map_err(failed)?;
+        let documents = transaction.open_table(DOCUMENTS).map_err(failed)?;
+        let mut bytes = 0;
+        while let Some(entry) = match query.direction {
+            Direction::Ascending => range.next(),
+            Direction::Descending => range.next_back(),
+        } {
+            if batch.rows.len() >= query.batch || bytes >= BATCH_BYTES && batch.rows.len() >= least {
+                batch.is_last = false;
+                break;
+            }
+            let (place, row): RowEntry<'_> = entry.map_err(failed)?;
             let (_, _, _, id) = place.value();
-            let (key, value) = row.value();
-            let document = match &documents {
-                Some(documents) => {
-                    let found = documents.get((database, id)).map_err(failed)?;
-                    found.map(|json| stored(json.value())).transpose()?.map(Arc::new)
-                }
-                None => None,
-            };
-            let value = RawValue::from_string(value.to_owned()).map_err(corrupt)?;
-            Ok(Row { id: id.to_owned(), key: key.to_owned(), value: Arc::from(value), document })
-        };
-        match query.direction {
-            Direction::Ascending => range.take(query.batch).map(read).collect(),
-            Direction::Descending => range.rev().take(query.batch).map(read).collect(),
+            let (key, number) = row.value();
+            let value = values.get((database, id, number)).map_err(failed)?;
+            let value = value.ok_or_else(|| Error::Corrupt(format!("{id}: a row of {view} has no value")))?;
+            let value = RawValue::from_string(value.value().to_owned()).map_err(corrupt)?;
+            let found = if query.with_documents { documents.get((database, id)).map_err(failed)? } else { None };
+            let document = found.map(|json| stored(json.value())).transpose()?.map(Arc::new);
+            let row = Row { id: id.to_owned(), key: key.to_owned(), value: Arc::from(value), document };
+            bytes += row.bytes();
+            batch.rows.push(row);
         }
+        Ok(batch)
     }
 
     /// The documents whose ids come after one id and up to another, at most so many; None if the database is not there.
@@ -252,7 +260,7 @@ pub(super) fn inline(
 
 type ContentPlace = (&'static str, &'static str, &'static str);
 
-type RowEntry<'a> = (redb::AccessGuard<'a, RowPlace>, redb::AccessGuard<'a, KeyAndValue>);
+type RowEntry<'a> = (redb::AccessGuard<'a, RowPlace>, redb::AccessGuard<'a, KeyAndNumber>);
 
 /// The document's id of a place, or else the one that stands for all.
 fn id_at<'p>(place: Option<&'p Place>, all: &'p str) -> &'p str {

@@ -91,10 +91,10 @@ impl Store for Embedded {
     }
 
     fn rows<'a>(&'a self, database: &'a DbName, view: &'a View, query: Query) -> BoxStream<'a, Result<Row>> {
-        in_batches(query, move |query| {
+        in_batches(query, usize::MAX, move |query, least| {
             let database = database.clone();
             let view = *view;
-            self.reading(move |file| file.rows(&database, &view, &query))
+            self.reading(move |file| file.rows(&database, &view, &query, least))
         })
         .boxed()
     }
@@ -205,12 +205,19 @@ mod tests {
 
     use crate::document::json;
 
-    use super::layout::META;
+    use redb::TableDefinition;
+
+    use super::layout::{META, VALUES};
     use super::*;
 
-    const BEFORE: View =
-        View { design: "d", name: "v", version: 1, holds: |_| true, map: |_, emit| emit("old", json::empty_object()) };
-    const AFTER: View = View { version: 2, map: |_, emit| emit("new", json::empty_object()), ..BEFORE };
+    const BEFORE: View = View {
+        design: "d",
+        name: "v",
+        version: 1,
+        holds: |_| true,
+        map: |_, emit| emit("old", &Arc::from(json::raw(&1))),
+    };
+    const AFTER: View = View { version: 2, map: |_, emit| emit("new", &Arc::from(json::raw(&2))), ..BEFORE };
 
     #[test]
     fn the_rows_of_a_view_of_another_version_are_made_anew() {
@@ -249,16 +256,46 @@ mod tests {
     }
 
     #[test]
+    fn the_rows_of_a_file_of_the_first_layout_are_made_anew() {
+        type Place = (&'static str, &'static str, &'static [u8], &'static str);
+        let first: TableDefinition<Place, (&str, &str)> = TableDefinition::new("rows");
+        let folder = tempfile::tempdir().unwrap();
+        let database = DbName::fixed("db");
+        let block_on = |work| tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(work);
+        block_on(async {
+            let store = Embedded::open(folder.path(), &[BEFORE]).unwrap();
+            store.create(&database).await.unwrap();
+            store.load(&database, vec![Document::parse(r#"{"_id":"a","_rev":"1-a"}"#).unwrap()]).await.unwrap();
+            let as_it_was = |transaction: &redb::WriteTransaction| {
+                transaction.open_table(META).unwrap().insert("layout", "1").unwrap();
+                transaction.delete_table(VALUES).unwrap();
+                transaction.delete_table(first).unwrap();
+                transaction.open_table(first).unwrap().insert(("db", "d/v", &b"x"[..], "a"), ("old", "1")).unwrap();
+                Ok(())
+            };
+            store.file.redb.write(as_it_was).unwrap();
+            drop(store);
+            for _ in 0..2 {
+                let store = Embedded::open(folder.path(), &[BEFORE]).unwrap();
+                let rows: Vec<Row> = store.rows(&database, &BEFORE, Query::all()).try_collect().await.unwrap();
+                assert_eq!((rows.len(), rows[0].value.get()), (1, "1"));
+                let id = "a".parse().unwrap();
+                assert_eq!(store.get(&database, &id).await.unwrap().unwrap().to_json(), r#"{"_id":"a","_rev":"1-a"}"#);
+            }
+        });
+    }
+
+    #[test]
     fn a_file_of_another_layout_is_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         let store = Embedded::open(folder.path(), &[BEFORE]).unwrap();
         let later = |transaction: &redb::WriteTransaction| {
-            transaction.open_table(META).unwrap().insert("layout", "2").unwrap();
+            transaction.open_table(META).unwrap().insert("layout", "3").unwrap();
             Ok(())
         };
         store.file.redb.write(later).unwrap();
         drop(store);
         let error = Embedded::open(folder.path(), &[BEFORE]).err().unwrap();
-        assert!(error.to_string().contains("layout is 2"), "{error}");
+        assert!(error.to_string().contains("layout is 3"), "{error}");
     }
 }

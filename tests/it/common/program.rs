@@ -1,5 +1,6 @@
 //! The program as its users start it.
 
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Output, Stdio};
@@ -78,6 +79,22 @@ impl Served {
             lines.push(line.unwrap_or_else(|_| panic!("no {text:?}: {lines:?}")));
         }
         lines
+    }
+
+    /// The most memory that it has held, in bytes; None where the system does not tell it.
+    pub fn peak(&self) -> Option<u64> {
+        self.memory("VmHWM:")
+    }
+
+    /// The memory that it holds, in bytes; None where the system does not tell it.
+    pub fn held(&self) -> Option<u64> {
+        self.memory("VmRSS:")
+    }
+
+    fn memory(&self, name: &str) -> Option<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        Some(line.split_whitespace().next()?.parse::<u64>().unwrap() * 1024)
     }
 
     pub fn signal(&self, name: &str) {
