@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Mutex;
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
@@ -37,7 +38,7 @@ pub fn refuses(arguments: &[&str], why: &str) {
 pub struct Served {
     pub process: Child,
     pub address: SocketAddr,
-    log: Receiver<String>,
+    log: Mutex<Receiver<String>>,
 }
 
 impl Served {
@@ -65,7 +66,7 @@ impl Served {
         let lines = BufReader::new(process.stderr.take().unwrap()).lines();
         // all of it is read, wanted or not, so that the service can go on
         thread::spawn(move || lines.map_while(Result::ok).for_each(|line| drop(told.send(line))));
-        let mut served = Self { process, address: ([127, 0, 0, 1], 0).into(), log };
+        let mut served = Self { process, address: ([127, 0, 0, 1], 0).into(), log: Mutex::new(log) };
         let line = served.logged("listening on").pop().unwrap();
         served.address = line.rsplit("://").next().unwrap().parse().unwrap_or_else(|_| panic!("{line}"));
         served
@@ -75,7 +76,7 @@ impl Served {
     pub fn logged(&self, text: &str) -> Vec<String> {
         let mut lines: Vec<String> = Vec::new();
         while !lines.last().is_some_and(|line| line.contains(text)) {
-            let line = self.log.recv_timeout(Duration::from_secs(20));
+            let line = self.log.lock().unwrap().recv_timeout(Duration::from_secs(20));
             lines.push(line.unwrap_or_else(|_| panic!("no {text:?}: {lines:?}")));
         }
         lines
