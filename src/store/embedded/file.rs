@@ -30,6 +30,14 @@ pub(super) struct File {
     mapping: Mapping,
 }
 
+/// What was found of a document.
+pub(super) enum Found {
+    /// All of it; None if it is not there.
+    Document(Option<Document>),
+    /// That it has more bytes than were wanted: so many.
+    Longer(usize),
+}
+
 impl File {
     /// Opens the file in a folder, or makes it.
     pub(super) fn open(folder: &Path, views: &'static [View]) -> Result<Self> {
@@ -52,11 +60,14 @@ impl File {
         })
     }
 
-    /// A document; None if it is not there.
-    pub(super) fn document(&self, database: &DbName, id: &DocId) -> Result<Option<Document>> {
+    /// A document, if its JSON has at most so many bytes.
+    pub(super) fn document(&self, database: &DbName, id: &DocId, most: usize) -> Result<Found> {
         let documents = self.read()?.open_table(DOCUMENTS).map_err(failed)?;
         let found = documents.get((database.as_str(), id.as_str())).map_err(failed)?;
-        found.map(|json| stored(json.value())).transpose()
+        Ok(match found.as_ref().map(|json| json.value()) {
+            Some(json) if json.len() > most => Found::Longer(json.len()),
+            found => Found::Document(found.map(stored).transpose()?),
+        })
     }
 
     /// An attachment of a document; None if it is not there.

@@ -17,11 +17,12 @@ use futures::stream::{self, BoxStream, StreamExt};
 use tokio::sync::{Mutex, mpsc};
 
 use crate::document::{DbName, DocId, Document, Revision};
+use crate::in_flight::{self, SMALL};
 
 use super::rows::in_batches;
 use super::{Attachments, DESIGN, Entry, Error, Query, Result, Row, Server, ServerInfo, Store, View};
 
-use file::File;
+use file::{File, Found};
 use layout::LAST;
 
 /// A folder with one redb file. Only one process may have it open.
@@ -66,9 +67,20 @@ impl Embedded {
 #[async_trait]
 impl Store for Embedded {
     async fn get(&self, database: &DbName, id: &DocId) -> Result<Option<Arc<Document>>> {
-        let database = database.clone();
-        let id = id.clone();
-        self.reading(move |file| Ok(file.document(&database, &id)?.map(Arc::new))).await
+        let find = |most| {
+            let (database, id) = (database.clone(), id.clone());
+            self.reading(move |file| file.document(&database, &id, most))
+        };
+        let mut most = SMALL;
+        loop {
+            match find(most).await? {
+                Found::Document(found) => return Ok(found.map(Arc::new)),
+                Found::Longer(bytes) => {
+                    in_flight::wait_for(bytes).await;
+                    most = bytes;
+                }
+            }
+        }
     }
 
     async fn put(&self, database: &DbName, document: &Document) -> Result<Revision> {
