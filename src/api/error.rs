@@ -1,6 +1,8 @@
 //! The catalogue of errors as clients see them, in Kazoo's words (`cb_context`'s system errors
 //! and validation errors). Every failed request ends in one of these.
 
+use std::time::Duration;
+
 use actix_web::http::StatusCode;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -14,7 +16,7 @@ use crate::store;
 /// The most bytes of what a client sent that an error says again.
 const LONGEST_ECHO: usize = 64 * 1024;
 
-/// After how many seconds a client may ask again that found the store out of reach.
+/// After how many seconds a client may ask again that found the store out of reach, or full.
 const STORE_PAUSE_S: u64 = 2;
 
 /// Why a request was not answered as it asked.
@@ -101,6 +103,12 @@ pub struct ErrorBody {
 }
 
 impl Error {
+    /// The client may ask again after so long.
+    pub fn too_many(wait: Duration) -> Self {
+        let whole = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        Self::TooManyRequests(whole.max(1))
+    }
+
     /// What the error's envelope says; some errors have no envelope, only a status.
     pub fn body(&self) -> Result<ErrorBody, StatusCode> {
         let body = |status, message, data| Ok(ErrorBody { status, message, data });
@@ -145,7 +153,7 @@ impl Error {
                 let cause = "access denied by token restrictions";
                 body(StatusCode::FORBIDDEN, "forbidden", json!({ "cause": cause, "message": "forbidden" }))
             }
-            Self::Auth(auth::Error::Busy) => Self::TooManyRequests(1).body(),
+            Self::Auth(auth::Error::Busy(wait)) => Self::too_many(*wait).body(),
             Self::TooManyRequests(_) => system(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", "too many requests"),
             Self::InvalidBody(invalid) => body(invalid.status(), "validation error", Value::Object(invalid.errors())),
             Self::Validation(errors) => {
@@ -182,6 +190,9 @@ impl Error {
                 "datastore_missing_view",
                 json!({ "cause": format!("{design}/{view}"), "message": "datastore missing view" }),
             ),
+            Self::Store(store::Error::Full(_)) => {
+                system(StatusCode::SERVICE_UNAVAILABLE, "datastore_fault", "datastore full")
+            }
             Self::Store(store::Error::Refused(_) | store::Error::Corrupt(_)) => {
                 system(StatusCode::SERVICE_UNAVAILABLE, "datastore_fault", "datastore fatal error")
             }
@@ -209,11 +220,12 @@ impl Error {
     /// After how many seconds the client may ask again, where that is known.
     pub fn retry_after(&self) -> Option<u64> {
         match self {
-            Self::OverBudget(Budget::Requests | Budget::InFlight, _) | Self::Auth(auth::Error::Busy) => Some(1),
+            Self::OverBudget(Budget::Requests | Budget::InFlight, _) => Some(1),
+            Self::Auth(auth::Error::Busy(wait)) => Self::too_many(*wait).retry_after(),
             Self::OverBudget(Budget::Deadline, _) => Some(STORE_PAUSE_S),
             Self::TooManyRequests(seconds) => Some(*seconds),
             Self::Store(error) | Self::Auth(auth::Error::Store(error)) if self.is_fault() => match error {
-                store::Error::Unreachable(_) | store::Error::TimedOut(_) => Some(STORE_PAUSE_S),
+                store::Error::Unreachable(_) | store::Error::TimedOut(_) | store::Error::Full(_) => Some(STORE_PAUSE_S),
                 _ => None,
             },
             _ => None,

@@ -4,11 +4,13 @@
 mod admission;
 mod answer;
 mod body;
+mod client;
 mod conditions;
 mod context;
 mod csv;
 mod documents;
 mod error;
+mod guesses;
 mod held;
 mod incoming;
 mod limit;
@@ -16,6 +18,7 @@ mod list;
 mod negotiation;
 mod nouns;
 mod path;
+mod pauses;
 mod resource;
 mod response;
 mod schemas;
@@ -30,7 +33,7 @@ use actix_web::http::header::ACCESS_CONTROL_REQUEST_METHOD;
 use actix_web::{HttpRequest, HttpResponse, web};
 use tokio::time::timeout;
 
-use crate::auth::{self, Credentials, Identity};
+use crate::auth::{self, Asker, Credentials, Identity};
 use crate::budgets::Budget;
 use crate::document::{DocId, json};
 use crate::in_flight;
@@ -198,7 +201,14 @@ impl Api {
         }
 
         // the account, the credentials, the right
-        let account = self.account(path, identity.as_ref().ok()).await?;
+        let account = self.account(request, path, identity.as_ref().ok()).await;
+        // who is refused whether or not there is such an account need not wait until that may be looked up
+        if let (Err(Error::Auth(auth::Error::Busy(_))), Err(refusal)) = (&account, &identity)
+            && !matches!(credentials, Credentials::Basic(_))
+        {
+            return Err(refusal.clone().into());
+        }
+        let account = account?;
         frame.account = account.as_ref().map(|account| account.id);
         let identity = match credentials {
             Credentials::Basic(_) => self.sign_in(incoming, &credentials).await??,
@@ -264,9 +274,9 @@ impl Api {
         incoming: &Incoming,
         credentials: &Credentials,
     ) -> Result<Result<Identity, auth::Error>, Error> {
-        let account = incoming.header("x-auth-account-id");
-        match self.auth.decide(async |evidence| evidence.identify(credentials, account).await).await {
-            Err(error @ (auth::Error::Store(_) | auth::Error::Busy)) => Err(error.into()),
+        let (account, asker) = (incoming.header("x-auth-account-id"), self.limiter.stranger(&incoming.http));
+        match self.auth.decide(async |evidence| evidence.identify(credentials, account, asker).await).await {
+            Err(error @ (auth::Error::Store(_) | auth::Error::Busy(_))) => Err(error.into()),
             identity => Ok(identity),
         }
     }
@@ -278,15 +288,23 @@ impl Api {
         credentials: &Credentials,
     ) -> Result<Result<Identity, auth::Error>, Error> {
         self.limiter.sign_in(&incoming.http)?;
+        let door = credentials.door();
+        let attempt = self.limiter.attempt(&incoming.http, door.into_iter().collect()).await?;
         let identity = self.identify(incoming, credentials).await?;
-        if identity.as_ref().is_err_and(auth::Error::is_failure) {
-            self.limiter.failed(&incoming.http);
+        match &identity {
+            Ok(_) => attempt.succeeded(door),
+            Err(error) => attempt.refused(error),
         }
         Ok(identity)
     }
 
     /// The account that a path names, which must be there; None if it names none.
-    async fn account(&self, path: &Path, identity: Option<&Identity>) -> Result<Option<Arc<Account>>, Error> {
+    async fn account(
+        &self,
+        request: &HttpRequest,
+        path: &Path,
+        identity: Option<&Identity>,
+    ) -> Result<Option<Arc<Account>>, Error> {
         let id = match &path.account {
             NamedAccount::None => return Ok(None),
             NamedAccount::Own => identity.ok_or(Error::NoOwnAccount)?.account,
@@ -296,7 +314,9 @@ impl Api {
                 _ => Error::InvalidAccountId(text.clone()),
             })?,
         };
-        Ok(Some(self.auth.decide(async |evidence| evidence.must_find(id).await).await?))
+        let asker =
+            identity.map_or_else(|| self.limiter.stranger(request), |identity| Asker::Account(identity.account));
+        Ok(Some(self.auth.decide(async |evidence| evidence.must_find(id, asker).await).await?))
     }
 
     /// What a token does must be among what its restrictions name.

@@ -9,18 +9,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::common::program::{Served, program, run};
+use crate::common::program::{Served, program, refuses, run};
 use crate::common::{client, recording, seed_files};
-
-/// Fails with one line on standard error that says `why`.
-fn refuses(arguments: &[&str], why: &str) {
-    let output = run(arguments);
-    let error = String::from_utf8(output.stderr).unwrap();
-    assert!(!output.status.success(), "{arguments:?}");
-    assert_eq!(error.trim_end().lines().count(), 1, "{arguments:?}: {error}");
-    assert!(error.contains(why), "{arguments:?}: {error}");
-    assert!(output.stdout.is_empty(), "{arguments:?}");
-}
 
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()

@@ -8,16 +8,23 @@
 
 mod admission;
 mod auth;
+mod backup;
 mod beside;
 mod cli;
 mod common;
 mod contention;
 mod contract;
 mod costs;
+mod durability;
+mod guessing;
 mod life;
+mod matrix;
+mod memory;
 mod nodes;
 mod notices;
 mod operate;
 mod paging;
+mod secrets;
 mod store;
 mod system;
+mod tls;

@@ -1,53 +1,52 @@
 //! The redb file of the embedded store: its tables, and what is read from them.
 
-use std::fs::{DirBuilder, OpenOptions, Permissions};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use redb::backends::FileBackend;
-use redb::{Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable, WriteTransaction};
+use redb::{ReadTransaction, ReadableTable, WriteTransaction};
 use serde_json::value::RawValue;
 
 use crate::document::{DbName, DocId, Document};
 
 use super::super::rows::{BATCH_BYTES, Batch};
 use super::super::{Attachments, Direction, Error, Place, Query, Result, Row, View};
+use super::Embedded;
 use super::layout::{
     CONTENTS, DATABASES, DOCUMENTS, KeyAndNumber, LAST, LAYOUT, META, Mapped, Mapping, ROWS, RowPlace, RowTables,
     VALUES, corrupt, failed, path, stored,
 };
+use super::opened::Opened;
 use super::tables::{Tables, attachments_of, set_attachment};
-
-/// How many bytes of the file are held in memory. What the system holds of it comes on top, as long as there is room.
-const CACHE: usize = 64 * 1024 * 1024;
 
 /// The open file, and what its rows are made by.
 pub(super) struct File {
-    pub(super) redb: Database,
+    pub(super) redb: Opened,
     mapping: Mapping,
+}
+
+/// What was found of a document.
+pub(super) enum Found {
+    /// All of it; None if it is not there.
+    Document(Option<Document>),
+    /// That it has more bytes than were wanted: so many.
+    Longer(usize),
 }
 
 impl File {
     /// Opens the file in a folder, or makes it.
     pub(super) fn open(folder: &Path, views: &'static [View]) -> Result<Self> {
-        let cannot = |error: &dyn std::fmt::Display| Error::Unreachable(format!("{}: {error}", folder.display()));
         // signing keys and users' secrets are in it: it is its owner's alone, and so is a folder that is made for it
-        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| cannot(&error))?;
-        let path = folder.join("store.redb");
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
-        let file = file.map_err(|error| cannot(&error))?;
-        file.set_permissions(Permissions::from_mode(0o600)).map_err(|error| cannot(&error))?;
-        let backend = FileBackend::new(file);
-        let redb = backend
-            .and_then(|file| Database::builder().set_cache_size(CACHE).create_with_backend(file))
-            .map_err(|error| match error {
-                DatabaseError::DatabaseAlreadyOpen => cannot(&"another process has this store open"),
-                error => cannot(&error),
-            })?;
+        let cannot = |error: io::Error| Error::Unreachable(format!("{}: {error}", folder.display()));
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(cannot)?;
+        let redb = Opened::new(folder.join(Embedded::FILE_NAME))?;
+        // a file that was made is on disk when its name is, too
+        fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(cannot)?;
         let file = Self { redb, mapping: Mapping::new(views)? };
         file.prepare_tables()?;
         Ok(file)
@@ -55,16 +54,20 @@ impl File {
 
     /// Adds a database, if it is not there.
     pub(super) fn create(&self, database: &DbName) -> Result<()> {
-        let transaction = self.redb.begin_write().map_err(failed)?;
-        transaction.open_table(DATABASES).map_err(failed)?.insert(database.as_str(), ()).map_err(failed)?;
-        transaction.commit().map_err(failed)
+        self.redb.write(|transaction| {
+            transaction.open_table(DATABASES).map_err(failed)?.insert(database.as_str(), ()).map_err(failed)?;
+            Ok(())
+        })
     }
 
-    /// A document; None if it is not there.
-    pub(super) fn document(&self, database: &DbName, id: &DocId) -> Result<Option<Document>> {
+    /// A document, if its JSON has at most so many bytes.
+    pub(super) fn document(&self, database: &DbName, id: &DocId, most: usize) -> Result<Found> {
         let documents = self.read()?.open_table(DOCUMENTS).map_err(failed)?;
         let found = documents.get((database.as_str(), id.as_str())).map_err(failed)?;
-        found.map(|json| stored(json.value())).transpose()
+        Ok(match found.as_ref().map(|json| json.value()) {
+            Some(json) if json.len() > most => Found::Longer(json.len()),
+            found => Found::Document(found.map(stored).transpose()?),
+        })
     }
 
     /// An attachment of a document; None if it is not there.
@@ -86,7 +89,14 @@ impl File {
         let views: Vec<String> =
             self.mapping.views.iter().map(|view| format!("{}@{}", path(view), view.version)).collect();
         let views = views.join(" ");
-        let transaction = self.redb.begin_write().map_err(failed)?;
+        // a file that needs nothing is served where nothing can be written, as on a full disk
+        if self.is_prepared(&views).unwrap_or(false) {
+            return Ok(());
+        }
+        self.redb.write(|transaction| self.make_tables(transaction, &views))
+    }
+
+    fn make_tables(&self, transaction: &WriteTransaction, views: &str) -> Result<()> {
         let is_current = {
             let mut meta = transaction.open_table(META).map_err(failed)?;
             let found = |key: &str| -> Result<Option<String>> {
@@ -106,13 +116,22 @@ impl File {
         if !is_current {
             transaction.delete_table(ROWS).map_err(failed)?;
             transaction.delete_table(VALUES).map_err(failed)?;
-            self.make_rows(&transaction)?;
+            self.make_rows(transaction)?;
             let mut meta = transaction.open_table(META).map_err(failed)?;
-            meta.insert("views", views.as_str()).map_err(failed)?;
+            meta.insert("views", views).map_err(failed)?;
         }
         transaction.open_table(DATABASES).map_err(failed)?;
         transaction.open_table(CONTENTS).map_err(failed)?;
-        transaction.commit().map_err(failed)
+        Ok(())
+    }
+
+    /// Whether the file has this build's tables and rows.
+    fn is_prepared(&self, views: &str) -> Result<bool> {
+        let meta = self.read()?.open_table(META).map_err(failed)?;
+        let is = |key: &str, value: &str| -> Result<bool> {
+            Ok(meta.get(key).map_err(failed)?.is_some_and(|found| found.value() == value))
+        };
+        Ok(is("layout", LAYOUT)? && is("views", views)?)
     }
 
     fn make_rows(&self, transaction: &WriteTransaction) -> Result<()> {
@@ -129,13 +148,12 @@ impl File {
     }
 
     fn read(&self) -> Result<ReadTransaction> {
-        self.redb.begin_read().map_err(failed)
+        self.redb.begin_read()
     }
 
     /// Runs `work` in one transaction, which is on disk when it returns, or else has not happened.
     pub(super) fn write<T>(&self, database: &DbName, work: impl FnOnce(&mut Tables<'_>) -> Result<T>) -> Result<T> {
-        let transaction = self.redb.begin_write().map_err(failed)?;
-        let done = {
+        self.redb.write(|transaction| {
             let databases = transaction.open_table(DATABASES).map_err(failed)?;
             if databases.get(database.as_str()).map_err(failed)?.is_none() {
                 return Err(Error::MissingDatabase(database.clone()));
@@ -144,12 +162,10 @@ impl File {
                 mapping: &self.mapping,
                 database,
                 documents: transaction.open_table(DOCUMENTS).map_err(failed)?,
-                rows: RowTables::open(&transaction)?,
+                rows: RowTables::open(transaction)?,
                 contents: transaction.open_table(CONTENTS).map_err(failed)?,
-            })?
-        };
-        transaction.commit().map_err(failed)?;
-        Ok(done)
+            })
+        })
     }
 
     /// The rows of a query in its order: as many as its batch, but no more than the first `least` and those that have
@@ -225,23 +241,35 @@ impl File {
             }
             let mut document = stored(json.value())?;
             if matches!(attachments, Attachments::Inline) {
-                for (attachment, stub) in attachments_of(&mut document) {
-                    let bytes = contents.get((name, id, attachment.as_str())).map_err(failed)?;
-                    let missing = || Error::Corrupt(format!("{id}: no content for attachment {attachment}"));
-                    let bytes = bytes.ok_or_else(missing)?;
-                    let mut inline = Document::new();
-                    if let Some(kind) = stub.get("content_type") {
-                        inline.set("content_type", kind.to_owned());
-                    }
-                    inline.set_text("data", &STANDARD.encode(bytes.value()));
-                    set_attachment(&mut document, &attachment, &inline);
-                }
+                inline(&mut document, name, id, &contents)?;
             }
             found.push(document);
         }
         Ok(Some(found))
     }
 }
+
+/// Puts the attachments that a document names into it.
+pub(super) fn inline(
+    document: &mut Document,
+    database: &str,
+    id: &str,
+    contents: &impl ReadableTable<ContentPlace, &'static [u8]>,
+) -> Result<()> {
+    for (name, stub) in attachments_of(document) {
+        let bytes = contents.get((database, id, name.as_str())).map_err(failed)?;
+        let bytes = bytes.ok_or_else(|| Error::Corrupt(format!("{id}: no content for attachment {name}")))?;
+        let mut attachment = Document::new();
+        if let Some(kind) = stub.get("content_type") {
+            attachment.set("content_type", kind.to_owned());
+        }
+        attachment.set_text("data", &STANDARD.encode(bytes.value()));
+        set_attachment(document, &name, &attachment);
+    }
+    Ok(())
+}
+
+type ContentPlace = (&'static str, &'static str, &'static str);
 
 type RowEntry<'a> = (redb::AccessGuard<'a, RowPlace>, redb::AccessGuard<'a, KeyAndNumber>);
 

@@ -1,6 +1,7 @@
 //! What is where in the file: its tables, the rows that views have of a document, and how a key's place is found.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::Arc;
 
 use icu_collator::options::CollatorOptions;
@@ -167,6 +168,12 @@ pub(super) fn corrupt(error: impl std::fmt::Display) -> Error {
 pub(super) fn failed(error: impl Into<redb::Error>) -> Error {
     match error.into() {
         error @ redb::Error::Corrupted(_) => Error::Corrupt(error.to_string()),
+        redb::Error::Io(error) if is_full(&error) => Error::Full(error.to_string()),
         error => Error::Refused(error.to_string()),
     }
+}
+
+/// Whether there is no room for what was to be written: on the disk, in the user's part of it, or for a file so long.
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)
 }

@@ -8,6 +8,7 @@ pub mod client;
 pub mod program;
 pub mod proxy;
 pub mod recording;
+pub mod tls;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -131,6 +132,12 @@ impl TestStore {
             (Kind::Couch(url), None) => Arc::new(Couch::new(&[url]).unwrap()),
             (Kind::Embedded, None) => unreachable!(),
         }
+    }
+
+    /// Closes an embedded store, so that another process can open it; gives its folder.
+    pub fn close(self) -> TempDir {
+        drop(self.opened);
+        self.folder.unwrap()
     }
 
     /// Starts the program before the store, which this process has open no longer then.
