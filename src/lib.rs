@@ -7,7 +7,7 @@
 //! - [`kazoo`]: Kazoo's rules, with no I/O: documents and private fields, what is served and how, rows of lists, filters,
 //!   pages, tokens.
 //! - [`store`]: databases, documents with revisions and views: a CouchDB, or a file of our own. Requests need a
-//!   [`Store`](store::Store), over which metrics and notices are laid; operators a [`Server`](store::Server).
+//!   [`Store`](store::Store), over which metrics, notices and what makes writes last are laid; operators a [`Server`](store::Server).
 //!
 //! All of them speak of a [`document`]: its fields in order, each with the JSON it came with. [`databases`] are made ready
 //! and read whole, [`dump`] carries them in and out of files, [`demo`] fills a store with made-up accounts. [`world`] is
@@ -53,8 +53,9 @@ use config::{ServeArguments, StoreLocation};
 use kazoo::views;
 use metrics::Metrics;
 use store::SharedStore;
-use store::couch::{Couch, NoClient};
+use store::couch::{Couch, CouchOptions, NoClient};
 use store::embedded::Embedded;
+use store::lasting::Lasting;
 use store::measured::Measured;
 use world::World;
 
@@ -82,7 +83,7 @@ pub enum OpenError {
 pub async fn open_store(location: &StoreLocation) -> Result<store::SharedServer, OpenError> {
     match location {
         StoreLocation::Couch(urls) => {
-            let couch = Couch::new(urls)?;
+            let couch = Couch::new(urls, &CouchOptions::default())?;
             couch.check().await?;
             Ok(Arc::new(couch))
         }
@@ -106,10 +107,12 @@ impl Application {
     pub fn build(arguments: &ServeArguments, store: SharedStore, world: World) -> io::Result<Self> {
         let (listener, address) = listen(arguments.listen)?;
         let metrics = Metrics::new((world.now)());
+        metrics.show(store.collectors());
         let store: SharedStore = Arc::new(Measured::new(store, metrics.clone()));
         let admin = Admin::new(Arc::clone(&store), metrics.clone());
-        let background = Background::default();
+        let background = Background::here();
         let store = notices::over(store, arguments.notices.settings(), address, world, metrics.clone(), &background);
+        let store: SharedStore = Arc::new(Lasting::new(store, background.clone(), metrics.clone()));
         let auth = Auth::new(Arc::clone(&store), metrics.clone(), arguments.auth_cache, world)
             .writing_down_attempts(notices::node(address), &background);
         let api = web::Data::new(Api {

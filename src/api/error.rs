@@ -153,7 +153,7 @@ impl Error {
             Self::Store(store::Error::Conflict) => {
                 system(StatusCode::CONFLICT, "datastore_conflict", "conflicting documents")
             }
-            Self::Store(store::Error::Unreachable(_) | store::Error::TimedOut(_)) => {
+            Self::Store(store::Error::Unreachable(_) | store::Error::TimedOut(_) | store::Error::Busy(_)) => {
                 system(StatusCode::SERVICE_UNAVAILABLE, "datastore_unreachable", "datastore unreachable")
             }
             Self::Store(store::Error::MissingDatabase(_)) => system(
@@ -166,7 +166,7 @@ impl Error {
                 "datastore_missing_view",
                 json!({ "cause": format!("{design}/{view}"), "message": "datastore missing view" }),
             ),
-            Self::Store(store::Error::Refused(_) | store::Error::Corrupt(_)) => {
+            Self::Store(store::Error::Refused(_) | store::Error::Nonsense(_) | store::Error::Corrupt(_)) => {
                 system(StatusCode::SERVICE_UNAVAILABLE, "datastore_fault", "datastore fatal error")
             }
         }
@@ -186,7 +186,10 @@ impl Error {
             Self::TooManyRequests(seconds) => Some(*seconds),
             Self::Auth(auth::Error::Busy) => Some(1),
             Self::Store(error) | Self::Auth(auth::Error::Store(error)) if self.is_fault() => match error {
-                store::Error::Unreachable(_) | store::Error::TimedOut(_) => Some(STORE_PAUSE_S),
+                store::Error::Unreachable(_)
+                | store::Error::TimedOut(_)
+                | store::Error::Busy(_)
+                | store::Error::Nonsense(_) => Some(STORE_PAUSE_S),
                 _ => None,
             },
             _ => None,

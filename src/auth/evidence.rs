@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use futures::future::try_join_all;
 use moka::future::Cache;
 
@@ -148,7 +149,11 @@ impl<'m> Evidence<'m> {
     pub async fn key(&self, id: &DocId) -> Result<Option<Arc<SigningKey>>, Error> {
         let read = async || {
             let pem = self.memory.store.attachment(&DbName::fixed(SYSTEM_AUTH), id, PRIVATE_KEY).await?;
-            Ok(pem.and_then(|pem| SigningKey::of_pem(id.as_str(), &pem).ok()))
+            let key = |pem: Bytes| {
+                let unreadable = |_| store::Error::Corrupt(format!("the signing key {id} is no PEM"));
+                SigningKey::of_pem(id.as_str(), &pem).map_err(unreadable)
+            };
+            pem.map(key).transpose()
         };
         self.look(&self.memory.keys, id.clone(), read).await
     }

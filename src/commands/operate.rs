@@ -84,7 +84,7 @@ pub async fn audit(arguments: AuditArguments) -> Done {
 /// Removes the dangling endpoints, and waits until the broker has the notices.
 async fn mend(store: SharedServer, report: &audit::Report, notices: &NoticeArguments) -> Vec<audit::Mended> {
     let world = World::real();
-    let background = Background::default();
+    let background = Background::here();
     let store = notices::over(store, notices.settings(), "audit", world, Metrics::new((world.now)()), &background);
     let mended = audit::fix(store.as_ref(), report, world).await;
     background.stop().await;

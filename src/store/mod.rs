@@ -7,6 +7,7 @@
 
 pub mod couch;
 pub mod embedded;
+pub mod lasting;
 pub mod measured;
 mod rows;
 
@@ -16,6 +17,7 @@ use std::time::SystemTime;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
+use prometheus::core::Collector;
 use serde_json::value::RawValue;
 
 use crate::document::{DbName, DocId, Document, Revision};
@@ -99,6 +101,9 @@ pub enum Error {
     /// No answer in time. Of a write it is not known whether it happened.
     #[error("the store did not answer in time: {0}")]
     TimedOut(String),
+    /// Too much is under way to the store; nothing was sent.
+    #[error("too much is under way to the store: {0}")]
+    Busy(String),
     /// There is no such database, and nothing was written.
     #[error("there is no database {0}")]
     MissingDatabase(DbName),
@@ -115,6 +120,9 @@ pub enum Error {
     /// The store answered that it won't: not authorized, out of space, a fault of its own, …
     #[error("the store refused: {0}")]
     Refused(String),
+    /// What answers is no store, or says nothing that one would say. Of a write it is not known whether it happened.
+    #[error("what answers is no store: {0}")]
+    Nonsense(String),
     /// The store's answer, or what it holds, can't be read.
     #[error("the store's data can't be read: {0}")]
     Corrupt(String),
@@ -122,6 +130,22 @@ pub enum Error {
 
 /// A store's answer.
 pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// The same, with the place at which it went wrong.
+    fn at(self, place: &str) -> Self {
+        let named = |text: String| format!("{place}: {text}");
+        match self {
+            Self::Unreachable(text) => Self::Unreachable(named(text)),
+            Self::TimedOut(text) => Self::TimedOut(named(text)),
+            Self::Busy(text) => Self::Busy(named(text)),
+            Self::Refused(text) => Self::Refused(named(text)),
+            Self::Nonsense(text) => Self::Nonsense(named(text)),
+            Self::Corrupt(text) => Self::Corrupt(named(text)),
+            error @ (Self::Conflict | Self::MissingDatabase(_) | Self::MissingView { .. }) => error,
+        }
+    }
+}
 
 /// What a request needs of a store, and what is laid over one: a cache, notices, metrics. Every method may be called by
 /// many at once.
@@ -143,6 +167,11 @@ pub trait Store: Send + Sync + 'static {
 
     /// A document's attachment; None if it is not there.
     async fn attachment(&self, database: &DbName, id: &DocId, name: &str) -> Result<Option<Bytes>>;
+
+    /// What it counts of itself, to be shown beside what is counted of its calls.
+    fn collectors(&self) -> Vec<Box<dyn Collector>> {
+        Vec::new()
+    }
 }
 
 /// What operators need of a store: whole databases, and what the store is. Nothing is laid over it.

@@ -12,6 +12,7 @@ mod cli;
 mod common;
 mod contention;
 mod contract;
+mod faults;
 mod life;
 mod nodes;
 mod notices;

@@ -1,0 +1,337 @@
+//! Whatever is wrong with a CouchDB's node: with another that is well, clients are served; of one alone they are told so
+//! in time; nothing is lost, and no write is made twice.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::common::faulty::{Fault, Faulty, Of, trap};
+use crate::common::program::program;
+use crate::common::{Kind, TestAccount, TestApp, TestStore, client, couchdb_url, named, new_id};
+use crossbar_groups::store::couch::{Couch, CouchOptions, Times};
+
+/// As the program has them, but shorter.
+const TIMES: Times = Times {
+    connect: Duration::from_secs(1),
+    document: Duration::from_millis(1500),
+    document_of_several: Duration::from_millis(1500),
+    view: Duration::from_secs(8),
+    patience: Duration::from_millis(200),
+    greeting: Duration::from_millis(800),
+    lost_write: Duration::from_secs(2),
+};
+
+fn options() -> CouchOptions {
+    CouchOptions { longest_answer: 1024 * 1024, times: TIMES, ..CouchOptions::default() }
+}
+
+/// Everything that can be wrong with a node whatever it is asked.
+fn faults() -> Vec<(Of, Fault)> {
+    let (nowhere, _) = trap();
+    let everywhere = [
+        Fault::HangsUp,
+        Fault::Hangs,
+        Fault::HangsInBody,
+        Fault::CutsBody,
+        Fault::Says(400),
+        Fault::Says(401),
+        Fault::Says(403),
+        Fault::Says(404),
+        Fault::Says(409),
+        Fault::Says(429),
+        Fault::Says(500),
+        Fault::Says(503),
+        Fault::Page(200),
+        Fault::Page(404),
+        Fault::Page(409),
+        Fault::Page(502),
+        Fault::Tells("{}"),
+        Fault::Tells("[]"),
+        Fault::Tells("[[]]"),
+        Fault::Tells("null"),
+        Fault::Tells(""),
+        Fault::Tells(r#"{"_id":"cut","rows":[{"id":"#),
+        Fault::Redirects(301, nowhere),
+        Fault::Redirects(307, nowhere),
+        Fault::GzipBomb,
+        Fault::Endless,
+        Fault::Slow(Duration::from_secs(9)),
+    ];
+    let but_greeting = [
+        Fault::HangsUp,
+        Fault::Hangs,
+        Fault::Says(401),
+        Fault::Says(403),
+        Fault::Says(429),
+        Fault::Says(500),
+        Fault::Page(404),
+        Fault::Tells("{}"),
+        Fault::Tells("[[]]"),
+        Fault::Endless,
+    ];
+    let all = everywhere.map(|fault| (Of::All, fault));
+    all.into_iter().chain(but_greeting.map(|fault| (Of::AllButGreeting, fault))).collect()
+}
+
+/// Runs a test for each fault, all at the same time: most of it is waiting.
+fn with_each_fault(test: impl Fn(&str, Of, Fault) + Sync) {
+    let Some(url) = couchdb_url() else { return };
+    thread::scope(|scope| {
+        for (of, fault) in faults() {
+            let (url, test) = (&url, &test);
+            scope.spawn(move || test(url, of, fault));
+        }
+    });
+}
+
+fn ready(app: &TestApp) -> u16 {
+    client::send(app.address, "GET", "/readyz", &[], None).unwrap().status
+}
+
+/// The names of an account's groups.
+fn names(app: &TestApp, account: &TestAccount) -> Vec<String> {
+    let listed = app.get(&account.path("groups"), &account.token);
+    assert_eq!(listed.status, 200, "{}", listed.text());
+    let names = |row: &Value| row["name"].as_str().unwrap().to_owned();
+    let mut names: Vec<String> = listed.json()["data"].as_array().unwrap().iter().map(names).collect();
+    names.sort_unstable();
+    names
+}
+
+fn is_well(app: &TestApp, node: &Faulty) -> f64 {
+    app.metrics()[&format!("crossbar_couchdb_node_well{{node=\"{}\"}}", node.address)]
+}
+
+fn until(what: &str, is_so: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "{what}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn whatever_is_wrong_with_a_node_the_next_serves() {
+    with_each_fault(|url, of, fault| {
+        let account = TestStore::new(Kind::Couch(url.to_owned())).account();
+        let (first, second) = (Faulty::before(url), Faulty::before(url));
+        let app = TestApp::asking(&[first.url(url), second.url(url)], &options());
+        let (groups, token) = (account.path("groups"), &account.token);
+        let served = |method: &str, path: &str, body: Option<Value>, status: u16| {
+            let answer = app.send(method, path, token, body);
+            assert_eq!(answer.status, status, "{of:?} {fault:?}, {method}: {}", answer.text());
+            answer.json()
+        };
+        // found when nothing is remembered, and in the midst of requests
+        for name in ["found", "kept"] {
+            first.is(of, fault.clone());
+            let made = served("PUT", &groups, named(name), 201);
+            let group = format!("{groups}/{}", made["data"]["id"].as_str().unwrap());
+            served("GET", &group, None, 200);
+            let changed = served("PATCH", &group, Some(json!({"data": {"flags": [name]}})), 200);
+            assert!(changed["revision"].as_str().unwrap().starts_with("2-"), "{of:?} {fault:?}: {changed}");
+            let absent = account.path(&format!("groups/{}", new_id::<String>()));
+            served("GET", &absent, None, 404);
+            until("it is not ready", || ready(&app) == 200);
+            first.is_well();
+        }
+        assert_eq!(names(&app, &account), ["found", "kept"], "{of:?} {fault:?}");
+    });
+}
+
+#[test]
+fn of_a_faulty_node_alone_clients_are_told_so_in_time_and_nothing_is_lost() {
+    // short: nobody else is asked, and nothing is to succeed in time
+    let short = Duration::from_millis(400);
+    let times = Times { document: short, view: short, greeting: short, lost_write: short, ..TIMES };
+    with_each_fault(|url, of, fault| {
+        let test = TestStore::new(Kind::Couch(url.to_owned()));
+        let account = test.account();
+        let direct = TestApp::unlimited(test.store());
+        let id = direct.create(&account, json!({"name": "before", "endpoints": {}}));
+        let node = Faulty::before(url);
+        let store = Couch::new(&[node.url(url)], &CouchOptions { times, ..options() }).unwrap();
+        let app = TestApp::start(Arc::new(store), &["--rate-limit", "off", "--auth-cache", "0.5"]);
+        let (groups, token) = (account.path("groups"), &account.token);
+        let (group, absent) = (format!("{groups}/{id}"), format!("{groups}/{}", new_id::<String>()));
+        until("it is not ready", || app.get(&group, token).status == 200);
+        node.is(of, fault.clone());
+        let refused = |method: &str, path: &str, body: Option<Value>| {
+            let asked = Instant::now();
+            let answer = app.send(method, path, token, body);
+            assert_eq!(answer.status, 503, "{of:?} {fault:?}, {method}: {}", answer.text());
+            assert!(asked.elapsed() < Duration::from_secs(10), "{of:?} {fault:?}: {:?}", asked.elapsed());
+        };
+        // first with what is remembered of who asks, then without
+        refused("PUT", &groups, named("after"));
+        refused("GET", &absent, None);
+        thread::sleep(Duration::from_millis(500));
+        refused("GET", &group, None);
+        assert_eq!(ready(&app), 503, "{of:?} {fault:?}");
+        node.is_well();
+        until("it is not ready again", || ready(&app) == 200 && app.get(&groups, token).status == 200);
+        // what a node took at last and too late may be there too
+        let names = names(&direct, &account);
+        assert!(names == ["before"] || names == ["after", "before"], "{of:?} {fault:?}: {names:?}");
+    });
+}
+
+#[test]
+fn a_node_that_refuses_connections_is_left_for_the_next() {
+    let Some(url) = couchdb_url() else { return };
+    let account = TestStore::new(Kind::Couch(url.clone())).account();
+    let app = TestApp::asking(&[crate::common::NO_COUCHDB, url.as_str()], &options());
+    app.create(&account, json!({"name": "made", "endpoints": {}}));
+    assert_eq!(names(&app, &account), ["made"]);
+    until("it is still well", || app.metrics()["crossbar_couchdb_node_well{node=\"127.0.0.1:1\"}"] == 0.0);
+}
+
+#[test]
+fn a_lost_answer_to_a_write_makes_it_once() {
+    let Some(url) = couchdb_url() else { return };
+    let (late, away) = (Duration::from_millis(2000), Duration::from_millis(700));
+    let faults = [
+        Fault::LosesAnswer,
+        Fault::LosesAnswerAndGoes(away),
+        Fault::CutsBody,
+        Fault::Hangs,
+        Fault::Slow(late),
+        Fault::Page(504),
+    ];
+    for nodes in [1, 2] {
+        thread::scope(|scope| {
+            for fault in &faults {
+                let url = &url;
+                scope.spawn(move || {
+                    let account = TestStore::new(Kind::Couch(url.clone())).account();
+                    let faulty: Vec<Faulty> = (0..nodes).map(|_| Faulty::before(url)).collect();
+                    let urls: Vec<String> = faulty.iter().map(|node| node.url(url)).collect();
+                    let app = TestApp::asking(&urls, &options());
+                    let (groups, token) = (account.path("groups"), &account.token);
+                    faulty[0].is(Of::Puts, fault.clone());
+                    let made = app.send("PUT", &groups, token, named("made"));
+                    let is_done = matches!(fault, Fault::LosesAnswer | Fault::LosesAnswerAndGoes(_) | Fault::Slow(_));
+                    let want = if nodes == 2 || is_done { 201 } else { 503 };
+                    assert_eq!(made.status, want, "{fault:?} of {nodes}: {}", made.text());
+                    faulty[0].is_well();
+                    if want == 201 {
+                        // what was sent late must not count twice
+                        thread::sleep(late);
+                        assert_eq!(names(&app, &account), ["made"], "{fault:?} of {nodes}");
+                        let group = format!("{groups}/{}", made.json()["data"]["id"].as_str().unwrap());
+                        let there = app.get(&group, token).json();
+                        assert_eq!(there["revision"], made.json()["revision"], "{fault:?} of {nodes}");
+                    }
+                });
+            }
+        });
+    }
+}
+
+#[test]
+fn nobody_is_asked_but_the_nodes() {
+    let Some(url) = couchdb_url() else { return };
+    let (elsewhere, asked) = trap();
+    for status in [301, 302, 303, 307, 308] {
+        let node = Faulty::before(&url);
+        let app = TestApp::asking(&[node.url(&url)], &options());
+        let account = TestStore::new(Kind::Couch(url.clone())).account();
+        node.is(Of::All, Fault::Redirects(status, elsewhere));
+        let groups = account.path("groups");
+        assert_eq!(app.get(&groups, &account.token).status, 503, "{status}");
+        assert_eq!(app.send("PUT", &groups, &account.token, named("sent elsewhere")).status, 503, "{status}");
+    }
+    let proxy = format!("http://{elsewhere}");
+    let mut doctor = program();
+    for variable in ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "HTTPS_PROXY", "https_proxy"] {
+        doctor.env(variable, &proxy);
+    }
+    let told = doctor.args(["views", "check", "--json", "--account", &new_id::<String>(), "--store", &url]).output();
+    assert!(!String::from_utf8(told.unwrap().stderr).unwrap().contains("refused"));
+    assert_eq!(asked.load(Ordering::SeqCst), 0);
+}
+
+#[test]
+fn a_hanging_node_has_no_more_connections_than_it_may() {
+    let Some(url) = couchdb_url() else { return };
+    let node = Faulty::before(&url);
+    let connections = NonZeroUsize::new(8).unwrap();
+    let app = TestApp::asking(&[node.url(&url)], &CouchOptions { connections, ..options() });
+    let account = TestStore::new(Kind::Couch(url.clone())).account();
+    let group = format!("{}/{}", account.path("groups"), app.create(&account, json!({"name": "a", "endpoints": {}})));
+    node.is(Of::All, Fault::Hangs);
+    let begun = Instant::now();
+    thread::scope(|scope| {
+        for _ in 0..100 {
+            scope.spawn(|| {
+                let answer = app.get(&group, &account.token);
+                assert_eq!((answer.status, answer.header("retry-after")), (503, Some("2")), "{}", answer.text());
+            });
+        }
+    });
+    // for each its time to wait and its time to be answered, twice: what was remembered, and then the group
+    assert!(begun.elapsed() < TIMES.document * 4 + Duration::from_secs(2), "{:?}", begun.elapsed());
+    // and one greeting at a time
+    assert!(node.most_connections() <= 8 + 1, "{}", node.most_connections());
+    let counted = |of: &str| app.metrics()[&format!("crossbar_couchdb_requests_{of}{{node=\"{}\"}}", node.address)];
+    assert!(counted("refused_total") > 10.0, "{}", counted("refused_total"));
+    until("requests are still under way", || counted("under_way") == 0.0);
+    node.is_well();
+    until("it is not ready again", || ready(&app) == 200);
+    assert_eq!(app.get(&group, &account.token).status, 200);
+}
+
+#[test]
+fn a_slow_view_costs_neither_its_node_nor_other_requests() {
+    let Some(url) = couchdb_url() else { return };
+    let (first, second) = (Faulty::before(&url), Faulty::before(&url));
+    let connections = NonZeroUsize::new(4).unwrap();
+    let options = CouchOptions { connections, ..options() };
+    let app = TestApp::asking(&[first.url(&url), second.url(&url)], &options);
+    let account = TestStore::new(Kind::Couch(url.clone())).account();
+    let groups = account.path("groups");
+    let group = format!("{groups}/{}", app.create(&account, json!({"name": "a", "endpoints": {}})));
+    first.is(Of::Views, Fault::Slow(TIMES.document + Duration::from_millis(500)));
+    thread::scope(|scope| {
+        let lists: Vec<_> = (0..4).map(|_| scope.spawn(|| app.get(&groups, &account.token).status)).collect();
+        thread::sleep(Duration::from_millis(300));
+        for _ in 0..5 {
+            let begun = Instant::now();
+            assert_eq!(app.get(&group, &account.token).status, 200);
+            assert!(begun.elapsed() < TIMES.document, "{:?}", begun.elapsed());
+        }
+        assert!(lists.iter().all(|list| !list.is_finished()));
+        lists.into_iter().for_each(|list| assert_eq!(list.join().unwrap(), 200));
+    });
+    assert_eq!(is_well(&app, &first), 1.0);
+
+    // one that fails is asked of the next
+    first.is(Of::Views, Fault::Says(500));
+    for _ in 0..5 {
+        assert_eq!(names(&app, &account), ["a"]);
+    }
+    assert_eq!(is_well(&app, &first), 1.0);
+}
+
+#[test]
+fn a_client_that_hangs_up_does_not_count_against_a_node_that_greets() {
+    let Some(url) = couchdb_url() else { return };
+    let account = TestStore::new(Kind::Couch(url.clone())).account();
+    for (of, well) in [(Of::Views, 1.0), (Of::All, 0.0)] {
+        let (first, second) = (Faulty::before(&url), Faulty::before(&url));
+        let app = TestApp::asking(&[first.url(&url), second.url(&url)], &options());
+        assert!(names(&app, &account).is_empty());
+        first.is(of, Fault::Slow(Duration::from_secs(3)));
+        for _ in 0..4 {
+            client::give_up(app.address, "GET", &account.path("groups"), &account.token, "", TIMES.patience / 2);
+        }
+        // a node that is silent to all is found out, though nobody waited for it for long
+        until("the node is not judged", || is_well(&app, &first) == well);
+        thread::sleep(TIMES.greeting);
+        assert_eq!(is_well(&app, &first), well, "{of:?}");
+    }
+}
