@@ -9,6 +9,8 @@ use prometheus::{
     TextEncoder,
 };
 
+use crate::budgets::Budget;
+
 /// The bounds of the histograms' buckets, in seconds.
 const LATENCIES: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0];
 
@@ -18,6 +20,9 @@ pub struct Metrics {
     registry: Registry,
     requests: IntCounterVec,
     request_seconds: HistogramVec,
+    over_budget: IntCounterVec,
+    requests_under_way: IntGauge,
+    bytes_in_flight: IntGauge,
     store_calls: IntCounterVec,
     store_seconds: HistogramVec,
     writes_under_way: IntGauge,
@@ -46,6 +51,15 @@ impl Metrics {
                 HistogramOpts::new("crossbar_request_duration_seconds", "How long answering took, by route")
                     .buckets(LATENCIES.to_vec()),
                 &["route"],
+            )?,
+            over_budget: IntCounterVec::new(
+                Opts::new("crossbar_over_budget_total", "Requests that went over a bound, by its name"),
+                &["budget"],
+            )?,
+            requests_under_way: IntGauge::new("crossbar_requests_under_way", "Requests that are being answered")?,
+            bytes_in_flight: IntGauge::new(
+                "crossbar_bytes_in_flight",
+                "Bytes of large bodies, documents and answers that requests hold",
             )?,
             store_calls: IntCounterVec::new(
                 Opts::new("crossbar_store_calls_total", "Calls of the store (CouchDB), by call and outcome"),
@@ -85,6 +99,9 @@ impl Metrics {
         for collector in [
             Box::new(metrics.requests.clone()) as Box<dyn Collector>,
             Box::new(metrics.request_seconds.clone()),
+            Box::new(metrics.over_budget.clone()),
+            Box::new(metrics.requests_under_way.clone()),
+            Box::new(metrics.bytes_in_flight.clone()),
             Box::new(metrics.store_calls.clone()),
             Box::new(metrics.store_seconds.clone()),
             Box::new(metrics.writes_under_way.clone()),
@@ -105,6 +122,21 @@ impl Metrics {
     pub fn request(&self, route: &str, method: &str, status: u16, took: Duration) {
         self.requests.with_label_values(&[route, method, &status.to_string()]).inc();
         self.request_seconds.with_label_values(&[route]).observe(took.as_secs_f64());
+    }
+
+    /// A request went over a bound.
+    pub fn over_budget(&self, budget: Budget) {
+        self.over_budget.with_label_values(&[budget.name()]).inc();
+    }
+
+    /// How many requests are being answered: to be kept by who lets them in.
+    pub fn requests_under_way(&self) -> IntGauge {
+        self.requests_under_way.clone()
+    }
+
+    /// How many bytes requests hold: to be kept by who charges them.
+    pub fn bytes_in_flight(&self) -> IntGauge {
+        self.bytes_in_flight.clone()
     }
 
     /// The store answered.

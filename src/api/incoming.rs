@@ -22,6 +22,9 @@ pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The longest id of a client's that is taken.
 const LONGEST_REQUEST_ID: usize = 256;
 
+/// The longest value in an envelope, in bytes, that is read as a parameter.
+const LONGEST_PARAMETER: usize = 64 * 1024;
+
 /// A request whose body was read.
 pub struct Incoming {
     /// What actix knows of it.
@@ -114,9 +117,10 @@ impl Incoming {
     }
 }
 
-/// A value of an envelope as a text, as `auth_token` and `verb` are read.
+/// A value of an envelope as a text, as `auth_token` and `verb` are read. One longer than any parameter is none.
 fn text_of(envelope: &Document, key: &str) -> Option<String> {
-    let value = json::tree(envelope.get(key)?).ok()?;
+    let value = envelope.get(key).filter(|value| value.get().len() <= LONGEST_PARAMETER)?;
+    let value = json::tree(value).ok()?;
     as_text(&value)
 }
 

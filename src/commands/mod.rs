@@ -15,12 +15,12 @@ use crossbar_groups::config::Command;
 /// Errors: why it can't be done, in a line.
 pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Serve(arguments) => serve::serve(arguments).await,
+        Command::Serve(arguments) => serve::serve(*arguments).await,
         Command::Import(arguments) => dumps::import(arguments).await,
         Command::Export(arguments) => dumps::export(arguments).await,
         Command::Views(command) => return operate::views(command).await,
         Command::Doctor(arguments) => return operate::doctor(arguments).await,
-        Command::Audit(arguments) => return operate::audit(arguments).await,
+        Command::Audit(arguments) => return operate::audit(*arguments).await,
         Command::Migrate(arguments) => return operate::migrate(arguments).await,
     }
     .map(|()| ExitCode::SUCCESS)

@@ -50,7 +50,7 @@ impl Store for Lasting {
                 match done {
                     Ok(revision) => log::warn!("{database}/{id} was written as {revision}; nobody waits any longer"),
                     Err(error) => log::error!("{database}/{id} was not written: {error}; nobody waits any longer"),
-                };
+                }
             }
         });
         told.await.unwrap_or_else(|_| Err(Error::Unreachable("the write was cut off".to_owned())))

@@ -6,6 +6,7 @@
 
 #![allow(clippy::pedantic, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what panics has failed")]
 
+mod admission;
 mod auth;
 mod beside;
 mod cli;
@@ -18,5 +19,7 @@ mod nodes;
 mod notices;
 mod operate;
 mod paging;
+mod secrets;
 mod store;
 mod system;
+mod tls;

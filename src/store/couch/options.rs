@@ -8,7 +8,9 @@ use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client, Url};
+use reqwest::{Client, Url};
+
+use crate::tls::Authorities;
 
 /// What is asked of a CouchDB, within these bounds.
 #[derive(Debug, Clone)]
@@ -21,8 +23,8 @@ pub struct CouchOptions {
     /// Whether a proxy that the environment names (`HTTP_PROXY`, `ALL_PROXY`, …) is asked in the CouchDB's stead. It is
     /// given the credentials.
     pub proxy_from_environment: bool,
-    /// Certificates (PEM) of authorities that are believed beside the machine's.
-    pub ca: Option<Vec<u8>>,
+    /// By whom nodes over TLS are believed, beside the machine's authorities.
+    pub trusted: Authorities,
     /// How long things may take.
     pub times: Times,
 }
@@ -52,7 +54,7 @@ impl Default for CouchOptions {
             connections: const { NonZeroUsize::new(128).unwrap() },
             longest_answer: 64 * 1024 * 1024,
             proxy_from_environment: false,
-            ca: None,
+            trusted: Authorities::default(),
             times: Times::default(),
         }
     }
@@ -78,9 +80,6 @@ pub enum NoClient {
     /// The text is no URL of a CouchDB.
     #[error("no CouchDB URL (http://user:password@host:5984): {0}")]
     Url(String),
-    /// The authorities' certificates can't be read.
-    #[error("no CA certificates (PEM): {0}")]
-    Ca(String),
     /// The HTTP library can't be set up. It reads the machine's certificates even where no URL needs them.
     #[error("no HTTP client: {0}; are the machine's CA certificates installed (Debian's ca-certificates)?")]
     Http(String),
@@ -119,7 +118,9 @@ impl Line {
 /// A client that goes nowhere but where it is told, and takes answers as they come.
 fn client(credentials: Option<HeaderValue>, options: &CouchOptions) -> Result<Client, NoClient> {
     let headers: HeaderMap = credentials.map(|credentials| (AUTHORIZATION, credentials)).into_iter().collect();
-    let mut client = Client::builder()
+    let http = |error: &dyn std::error::Error| NoClient::Http(error.to_string());
+    let client = Client::builder()
+        .tls_backend_preconfigured(options.trusted.client().map_err(|error| http(&error))?)
         .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
         .default_headers(headers)
         .redirect(Policy::none())
@@ -127,17 +128,8 @@ fn client(credentials: Option<HeaderValue>, options: &CouchOptions) -> Result<Cl
         .gzip(false)
         .connect_timeout(options.times.connect)
         .pool_max_idle_per_host(options.connections.get());
-    if !options.proxy_from_environment {
-        client = client.no_proxy();
-    }
-    if let Some(ca) = &options.ca {
-        let certificates = Certificate::from_pem_bundle(ca).map_err(|error| NoClient::Ca(error.to_string()))?;
-        if certificates.is_empty() {
-            return Err(NoClient::Ca("there is none".to_owned()));
-        }
-        client = client.tls_certs_merge(certificates);
-    }
-    client.build().map_err(|error| NoClient::Http(error.to_string()))
+    let client = if options.proxy_from_environment { client } else { client.no_proxy() };
+    client.build().map_err(|error| http(&error))
 }
 
 /// A URL's user and password as HTTP Basic takes them.

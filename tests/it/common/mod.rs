@@ -9,6 +9,7 @@ pub mod faulty;
 pub mod program;
 pub mod proxy;
 pub mod recording;
+pub mod tls;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -315,7 +316,7 @@ impl Drop for TestApp {
 
 fn serve_arguments(arguments: &[&str]) -> ServeArguments {
     match CommandLine::try_parse_from(arguments).unwrap().command {
-        Command::Serve(arguments) => arguments,
+        Command::Serve(arguments) => *arguments,
         _ => unreachable!(),
     }
 }
