@@ -3,7 +3,7 @@
 //!
 //! [`couch`] is a real CouchDB, [`embedded`] a file of our own that keeps CouchDB's rules. Both are a [`Server`], whose
 //! databases operators make, fill and look at; requests need of it no more than a [`Store`], and what is laid over one
-//! (metrics, notices) is a [`Store`] too.
+//! (metrics, notices, writes that last) is a [`Store`] too.
 
 pub mod couch;
 pub mod embedded;

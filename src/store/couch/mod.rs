@@ -53,7 +53,7 @@ impl Couch {
         let node = |url: &U| {
             let line = Line::to(url.as_ref(), options)?;
             let counts = counts.of(&line.name);
-            Ok(Node::new(line, options, urls.len(), counts))
+            Ok(Node::new(line, options, counts))
         };
         let nodes = urls.iter().map(node).collect::<std::result::Result<_, _>>()?;
         let nodes = Nodes::new(nodes).ok_or_else(|| NoClient::Url("there is none".to_owned()))?;

@@ -30,8 +30,6 @@ pub(super) struct Node {
     line: Line,
     times: Times,
     longest_answer: usize,
-    /// Whether another node can be asked in its stead.
-    has_others: bool,
     connections: Semaphore,
     /// Those of the connections that slow requests may take.
     slow: Semaphore,
@@ -48,6 +46,15 @@ struct Greeted {
     is_well: bool,
 }
 
+/// What can be done when a node fails a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Another node is asked.
+    Node,
+    /// Nothing: it is the last.
+    Nothing,
+}
+
 /// What a node said.
 pub(super) struct Told<T> {
     pub(super) said: Said<T>,
@@ -56,14 +63,13 @@ pub(super) struct Told<T> {
 }
 
 impl Node {
-    /// The node at the end of a line, one of so many.
-    pub(super) fn new(line: Line, options: &CouchOptions, number: usize, counts: NodeCounts) -> Self {
+    /// The node at the end of a line.
+    pub(super) fn new(line: Line, options: &CouchOptions, counts: NodeCounts) -> Self {
         let connections = options.connections.get().min(Semaphore::MAX_PERMITS);
         Self {
             line,
             times: options.times,
             longest_answer: options.longest_answer,
-            has_others: number > 1,
             connections: Semaphore::new(connections),
             slow: Semaphore::new(connections.div_ceil(2)),
             health: Mutex::new(Health::new(Instant::now())),
@@ -93,9 +99,10 @@ impl Node {
         self: &Arc<Self>,
         request: &Request,
         read: impl Fn(&Answer) -> Result<T, Nonsense>,
+        next: Next,
     ) -> Result<Told<T>, Failure> {
         let mut trial = Trial { node: self, is_over: false };
-        let told = self.told(request, read).await;
+        let told = self.told(request, read, next).await;
         trial.is_over = told.is_ok();
         told.map_err(|Failure { error, fate }| Failure { error: error.at(self.name()), fate })
     }
@@ -104,9 +111,11 @@ impl Node {
         self: &Arc<Self>,
         request: &Request,
         read: impl Fn(&Answer) -> Result<T, Nonsense>,
+        next: Next,
     ) -> Result<Told<T>, Failure> {
-        let turn = self.while_it_greets(Fate::Undone, self.turn(request.pace)).await?;
-        let (answer, before) = self.while_it_greets(Fate::Open, self.answer(request)).await?;
+        let time = self.time(request.pace, next);
+        let turn = self.while_it_greets(next, Fate::Undone, self.turn(request.pace, time)).await?;
+        let (answer, before) = self.while_it_greets(next, Fate::Open, self.answer(request, time)).await?;
         drop(turn);
         let said = answer.said(read)?;
         if let Said::Refused(refusal) = &said
@@ -128,7 +137,7 @@ impl Node {
     }
 
     /// A connection, when it is the request's turn.
-    async fn turn(&self, pace: Pace) -> Result<Turn<'_>, Failure> {
+    async fn turn(&self, pace: Pace, time: Duration) -> Result<Turn<'_>, Failure> {
         let turn = async {
             let slow = match pace {
                 Pace::Quick => None,
@@ -136,7 +145,7 @@ impl Node {
             };
             Ok::<_, tokio::sync::AcquireError>((self.connections.acquire().await?, slow))
         };
-        let Ok(Ok((connection, slow))) = timeout(self.time(pace), turn).await else {
+        let Ok(Ok((connection, slow))) = timeout(time, turn).await else {
             self.counts.refused.inc();
             let error = Error::Busy("no connection became free in time".to_owned());
             return Err(Failure { error, fate: Fate::Undone });
@@ -146,9 +155,9 @@ impl Node {
     }
 
     /// The answer to a request, in the time that it has; and what became of it when it was sent before.
-    async fn answer(&self, request: &Request) -> Result<(Answer, Fate), Failure> {
+    async fn answer(&self, request: &Request, time: Duration) -> Result<(Answer, Fate), Failure> {
         let longest = if request.pace == Pace::Long { LONGEST_BATCH } else { self.longest_answer };
-        let answer = self.exchange(request, self.time(request.pace), longest).await;
+        let answer = self.exchange(request, time, longest).await;
         if request.pace == Pace::Quick && matches!(answer, Err(Failure { error: Error::TimedOut(_), .. })) {
             // a document takes no time: whatever it says of itself, it does not do what it is there for
             self.failed("it leaves a document unanswered");
@@ -178,9 +187,9 @@ impl Node {
     }
 
     /// How long a request may take, and before that wait for its turn.
-    fn time(&self, pace: Pace) -> Duration {
+    fn time(&self, pace: Pace, next: Next) -> Duration {
         match pace {
-            Pace::Quick if self.has_others => self.times.document_of_several,
+            Pace::Quick if next == Next::Node => self.times.document_of_several,
             Pace::Quick => self.times.document,
             Pace::Slow => self.times.view,
             Pace::Long => Pace::LONG,
@@ -190,13 +199,14 @@ impl Node {
     /// Waits for work as long as the node greets, if another can be asked then; `fate` is what is left of the work.
     async fn while_it_greets<T>(
         self: &Arc<Self>,
+        next: Next,
         fate: Fate,
         work: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Failure> {
         let silent = async {
             loop {
                 sleep(self.times.patience).await;
-                if !self.greets(self.times.patience).await && self.has_others {
+                if !self.greets(self.times.patience).await && next == Next::Node {
                     return;
                 }
             }
@@ -250,8 +260,7 @@ impl Node {
     fn failed(&self, why: &str) {
         if self.change(|health| health.failed(Instant::now())).is_well() {
             self.counts.well.set(0);
-            let then = if self.has_others { ", and is left alone for a while" } else { "" };
-            log::warn!("CouchDB node {} failed{then}: {why}", self.name());
+            log::warn!("CouchDB node {} failed: {why}", self.name());
         }
     }
 

@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use super::super::Error;
 use super::answer::{Answer, Failure, Fate, Nonsense};
-use super::node::{Node, Told};
+use super::node::{Next, Node, Told};
 use super::request::Request;
 
 /// All nodes, of which there is at least one.
@@ -38,8 +38,10 @@ impl Nodes {
         read: impl Fn(&Answer) -> Result<T, Nonsense>,
     ) -> Result<Told<T>, Failure> {
         let (mut before, mut first) = (Fate::Undone, None);
-        for node in self.in_order() {
-            match node.ask(request, &read).await {
+        let mut nodes = self.in_order().peekable();
+        while let Some(node) = nodes.next() {
+            let next = if nodes.peek().is_some() { Next::Node } else { Next::Nothing };
+            match node.ask(request, &read, next).await {
                 Ok(told) => return Ok(Told { before: before.max(told.before), ..told }),
                 Err(Failure { error, fate }) => {
                     before = before.max(fate);

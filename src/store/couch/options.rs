@@ -34,9 +34,9 @@ pub struct CouchOptions {
 pub struct Times {
     /// Connecting.
     pub connect: Duration,
-    /// A document of a node alone, from connecting to the last byte. As long may a request wait for its turn before.
+    /// A document, from connecting to the last byte. As long may a request wait for its turn before.
     pub document: Duration,
-    /// The same where another node can be asked then.
+    /// The same of a node after which another can be asked.
     pub document_of_several: Duration,
     /// Rows of a view, which CouchDB may have to make first.
     pub view: Duration,

@@ -4,7 +4,7 @@
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -171,7 +171,7 @@ impl Shared {
             Fault::Page(status) => tell(*status, "Content-Type: text/html\r\nETag: \"5f-61a\"\r\n", page),
             Fault::Tells(text) => tell(200, json, text.as_bytes()),
             Fault::Redirects(status, to) => tell(*status, &format!("Location: http://{to}/\r\n"), b""),
-            Fault::GzipBomb => tell(200, "Content-Type: application/json\r\nContent-Encoding: gzip\r\n", &bomb()),
+            Fault::GzipBomb => tell(200, "Content-Type: application/json\r\nContent-Encoding: gzip\r\n", &BOMB),
             Fault::Endless => {
                 client.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n[")?;
                 loop {
@@ -227,8 +227,8 @@ fn request(client: &TcpStream) -> io::Result<Vec<u8>> {
     Ok(request)
 }
 
-/// A document of 64 MB that is sent as 64 KB.
-fn bomb() -> Vec<u8> {
+/// A document of 64 MB, and much less of it to be sent.
+static BOMB: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
     packed.write_all(br#"{"_id":"bomb","rows":[],"version":"1","rev":"1-a","filler":""#).unwrap();
     for _ in 0..64 {
@@ -236,7 +236,7 @@ fn bomb() -> Vec<u8> {
     }
     packed.write_all(br#""}"#).unwrap();
     packed.finish().unwrap()
-}
+});
 
 /// Somebody whom nobody should ask: gives its address, and how many did.
 pub fn trap() -> (SocketAddr, Arc<AtomicUsize>) {
