@@ -7,7 +7,7 @@
 //! - [`kazoo`]: Kazoo's rules, with no I/O: documents and private fields, what is served and how, rows of lists, filters,
 //!   pages, tokens.
 //! - [`store`]: databases, documents with revisions and views: a CouchDB, or a file of our own. Requests need a
-//!   [`Store`](store::Store), over which metrics and notices are laid; operators a [`Server`](store::Server).
+//!   [`Store`](store::Store), over which metrics, notices and what makes writes last are laid; operators a [`Server`](store::Server).
 //!
 //! All of them speak of a [`document`]: its fields in order, each with the JSON it came with. [`databases`] are made ready
 //! and read whole, [`dump`] carries them in and out of files, [`demo`] fills a store with made-up accounts. [`world`] is
@@ -62,10 +62,11 @@ use config::{ServeArguments, StoreLocation};
 use kazoo::views;
 use metrics::Metrics;
 use store::SharedStore;
-use store::couch::{Couch, NoClient};
+use store::couch::{Couch, CouchOptions, NoClient};
 use store::embedded::Embedded;
+use store::lasting::Lasting;
 use store::measured::Measured;
-use tls::{Authorities, Identity};
+use tls::Identity;
 use world::World;
 
 /// How long requests under way may take when the service stops. With [`ADMIN_GRACE_S`] and
@@ -86,13 +87,13 @@ pub enum OpenError {
     Store(#[from] store::Error),
 }
 
-/// Opens a store, and sees that it answers. One over TLS is believed by these authorities, and by the machine's.
+/// Opens a store, and sees that it answers. A CouchDB is asked as the options say.
 ///
 /// Errors: [`OpenError`].
-pub async fn open_store(location: &StoreLocation, trusted: &Authorities) -> Result<store::SharedServer, OpenError> {
+pub async fn open_store(location: &StoreLocation, options: &CouchOptions) -> Result<store::SharedServer, OpenError> {
     match location {
         StoreLocation::Couch(urls) => {
-            let couch = Couch::trusting(urls, trusted)?;
+            let couch = Couch::new(urls, options)?;
             couch.check().await?;
             Ok(Arc::new(couch))
         }
@@ -119,10 +120,12 @@ impl Application {
         let notices_to = arguments.notices.settings(arguments.store.trusted()?)?;
         let (listener, address) = listener::on(arguments.listen, arguments.budgets.send_time_out)?;
         let metrics = Metrics::new((world.now)());
+        metrics.show(store.collectors());
         let store: SharedStore = Arc::new(Measured::new(store, metrics.clone()));
         let admin = Admin::new(Arc::clone(&store), metrics.clone());
-        let background = Background::default();
+        let background = Background::here();
         let store = notices::over(store, notices_to, address, world, metrics.clone(), &background);
+        let store: SharedStore = Arc::new(Lasting::new(store, background.clone(), metrics.clone()));
         let auth = Auth::new(Arc::clone(&store), metrics.clone(), arguments.auth_cache, world)
             .writing_down_attempts(notices::node(address), &background);
         let api = web::Data::new(Api {

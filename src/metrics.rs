@@ -3,6 +3,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use prometheus::core::Collector;
 use prometheus::{
     Encoder, Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder,
@@ -24,6 +25,8 @@ pub struct Metrics {
     bytes_in_flight: IntGauge,
     store_calls: IntCounterVec,
     store_seconds: HistogramVec,
+    writes_under_way: IntGauge,
+    writes_refused: IntCounter,
     cache_lookups: IntCounterVec,
     notices_queued: IntCounter,
     notices_sent: IntCounter,
@@ -67,6 +70,14 @@ impl Metrics {
                     .buckets(LATENCIES.to_vec()),
                 &["call"],
             )?,
+            writes_under_way: IntGauge::new(
+                "crossbar_writes_under_way",
+                "Writes into the store that are not done yet",
+            )?,
+            writes_refused: IntCounter::new(
+                "crossbar_writes_refused_total",
+                "Writes that were not begun, since too many were under way",
+            )?,
             cache_lookups: IntCounterVec::new(
                 Opts::new(
                     "crossbar_auth_cache_lookups_total",
@@ -86,13 +97,15 @@ impl Metrics {
         let build = IntGaugeVec::new(Opts::new("crossbar_build_info", "The version that runs"), &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         for collector in [
-            Box::new(metrics.requests.clone()) as Box<dyn prometheus::core::Collector>,
+            Box::new(metrics.requests.clone()) as Box<dyn Collector>,
             Box::new(metrics.request_seconds.clone()),
             Box::new(metrics.over_budget.clone()),
             Box::new(metrics.requests_under_way.clone()),
             Box::new(metrics.bytes_in_flight.clone()),
             Box::new(metrics.store_calls.clone()),
             Box::new(metrics.store_seconds.clone()),
+            Box::new(metrics.writes_under_way.clone()),
+            Box::new(metrics.writes_refused.clone()),
             Box::new(metrics.cache_lookups.clone()),
             Box::new(metrics.notices_queued.clone()),
             Box::new(metrics.notices_sent.clone()),
@@ -132,6 +145,26 @@ impl Metrics {
         self.store_seconds.with_label_values(&[call]).observe(took.as_secs_f64());
     }
 
+    /// Shows what others count beside its own.
+    pub fn show(&self, collectors: Vec<Box<dyn Collector>>) {
+        for collector in collectors {
+            if let Err(error) = self.registry.register(collector) {
+                log::error!("metrics: {error}");
+            }
+        }
+    }
+
+    /// A write is under way until what this gives is dropped.
+    pub fn write_under_way(&self) -> UnderWay {
+        self.writes_under_way.inc();
+        UnderWay(self.writes_under_way.clone())
+    }
+
+    /// A write was not begun: too many were under way.
+    pub fn write_refused(&self) {
+        self.writes_refused.inc();
+    }
+
     /// Something was looked up that may be remembered.
     pub fn cache_lookup(&self, of: &str, was_remembered: bool) {
         self.cache_lookups.with_label_values(&[of, if was_remembered { "hit" } else { "miss" }]).inc();
@@ -159,5 +192,15 @@ impl Metrics {
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         String::from_utf8(text).map_err(|error| prometheus::Error::Msg(error.to_string()))
+    }
+}
+
+/// Something that is under way until this is dropped.
+#[must_use]
+pub struct UnderWay(IntGauge);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }

@@ -177,7 +177,7 @@ impl Error {
             Self::Store(store::Error::Conflict) => {
                 system(StatusCode::CONFLICT, "datastore_conflict", "conflicting documents")
             }
-            Self::Store(store::Error::Unreachable(_) | store::Error::TimedOut(_)) => {
+            Self::Store(store::Error::Unreachable(_) | store::Error::TimedOut(_) | store::Error::Busy(_)) => {
                 system(StatusCode::SERVICE_UNAVAILABLE, "datastore_unreachable", "datastore unreachable")
             }
             Self::Store(store::Error::MissingDatabase(_)) => system(
@@ -193,7 +193,7 @@ impl Error {
             Self::Store(store::Error::Full(_)) => {
                 system(StatusCode::SERVICE_UNAVAILABLE, "datastore_fault", "datastore full")
             }
-            Self::Store(store::Error::Refused(_) | store::Error::Corrupt(_)) => {
+            Self::Store(store::Error::Refused(_) | store::Error::Nonsense(_) | store::Error::Corrupt(_)) => {
                 system(StatusCode::SERVICE_UNAVAILABLE, "datastore_fault", "datastore fatal error")
             }
         }
@@ -225,7 +225,11 @@ impl Error {
             Self::OverBudget(Budget::Deadline, _) => Some(STORE_PAUSE_S),
             Self::TooManyRequests(seconds) => Some(*seconds),
             Self::Store(error) | Self::Auth(auth::Error::Store(error)) if self.is_fault() => match error {
-                store::Error::Unreachable(_) | store::Error::TimedOut(_) | store::Error::Full(_) => Some(STORE_PAUSE_S),
+                store::Error::Unreachable(_)
+                | store::Error::TimedOut(_)
+                | store::Error::Busy(_)
+                | store::Error::Full(_)
+                | store::Error::Nonsense(_) => Some(STORE_PAUSE_S),
                 _ => None,
             },
             _ => None,

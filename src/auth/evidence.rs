@@ -208,7 +208,8 @@ impl<'m> Evidence<'m> {
 
     async fn read_key(&self, id: &DocId) -> store::Result<Option<SigningKey>> {
         let pem = self.memory.store.attachment(&DbName::fixed(SYSTEM_AUTH), id, PRIVATE_KEY).await?;
-        Ok(pem.and_then(|pem| SigningKey::of_pem(id.as_str(), &pem).ok()))
+        let unreadable = |_| store::Error::Corrupt(format!("the signing key {id} is no PEM"));
+        pem.map(|pem| SigningKey::of_pem(id.as_str(), &pem).map_err(unreadable)).transpose()
     }
 
     /// An account by its id; None if there is none, or it is deleted.

@@ -13,9 +13,9 @@ use tokio::sync::mpsc;
 use crate::config::StoreLocation;
 use crate::document::{DbName, Document};
 use crate::kazoo::views;
+use crate::store::couch::CouchOptions;
 use crate::store::embedded::Embedded;
 use crate::store::{Entry, Server};
-use crate::tls::Authorities;
 use crate::{OpenError, open_store};
 
 use super::lines::{self, Summary};
@@ -33,7 +33,7 @@ const BATCH_BYTES: usize = 8 << 20;
 ///
 /// Errors: the store is none that can be backed up, fails, or the file can't be written. It is as before then.
 pub async fn back_up(
-    (location, trusted): (&StoreLocation, &Authorities),
+    (location, options): (&StoreLocation, &CouchOptions),
     file: &Path,
     replace: bool,
     time: String,
@@ -47,7 +47,7 @@ pub async fn back_up(
     match running(location).await? {
         Some(stream) => copy(stream, made.as_file_mut()).await.map_err(failed)?,
         None => {
-            let store = open_store(location, trusted).await?;
+            let store = open_store(location, options).await?;
             let (ours, theirs) = tokio::io::duplex(CHUNK);
             let copied = async { copy(theirs, made.as_file_mut()).await.map_err(failed) };
             tokio::try_join!(lines::write(store.as_ref(), time, ours), copied)?;

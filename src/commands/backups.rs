@@ -12,7 +12,7 @@ use super::output::print;
 pub async fn backup(arguments: BackupArguments) -> anyhow::Result<()> {
     let BackupArguments { store, file, force } = arguments;
     let summary =
-        backup::back_up((&store.location()?, &store.trusted()?), &file, force, World::real().iso8601()).await?;
+        backup::back_up((&store.location()?, &store.options()?), &file, force, World::real().iso8601()).await?;
     print(&format!("{}: {summary}\n", file.display()))
 }
 

@@ -13,6 +13,7 @@ use crossbar_groups::metrics::Metrics;
 use crossbar_groups::notices::Settings;
 use crossbar_groups::operate::{audit, doctor, migrate, progress_bar, views};
 use crossbar_groups::store::SharedServer;
+use crossbar_groups::store::couch::CouchOptions;
 use crossbar_groups::world::World;
 use crossbar_groups::{notices, open_store};
 
@@ -27,7 +28,7 @@ pub async fn views(command: ViewsCommand) -> Done {
         ViewsCommand::Check(scope) => (scope, None),
         ViewsCommand::Install(arguments) => (arguments.scope, Some(arguments.replace)),
     };
-    let store = open_store(&scope.store.location()?, &scope.store.trusted()?).await?;
+    let store = open_store(&scope.store.location()?, &scope.store.options()?).await?;
     let report = match replace {
         None => views::check(store.as_ref(), scope.account, &progress_bar()).await?,
         Some(replace) => views::install(store.as_ref(), scope.account, &replace, &progress_bar()).await?,
@@ -37,7 +38,7 @@ pub async fn views(command: ViewsCommand) -> Done {
 }
 
 pub async fn doctor(scope: ScopeArguments) -> Done {
-    let report = match open_store(&scope.store.location()?, &scope.store.trusted()?).await {
+    let report = match open_store(&scope.store.location()?, &scope.store.options()?).await {
         Ok(store) => doctor::examine(&store, scope.account, World::real()).await,
         Err(reason) => doctor::Report::unreachable(&reason.to_string()),
     };
@@ -50,9 +51,8 @@ pub async fn audit(arguments: AuditArguments) -> Done {
     if fix && !yes && !io::stdin().is_terminal() {
         bail!("--fix asks before it writes, and here is no terminal to ask on: give --yes too");
     }
-    let trusted = scope.store.trusted()?;
-    let store = open_store(&scope.store.location()?, &trusted).await?;
-    let notices = notices.settings(trusted)?;
+    let store = open_store(&scope.store.location()?, &scope.store.options()?).await?;
+    let notices = notices.settings(scope.store.trusted()?)?;
     let report = audit::audit(store.as_ref(), scope.account, &progress_bar()).await?;
     if !fix {
         print_report(&report, scope.json)?;
@@ -87,7 +87,7 @@ pub async fn audit(arguments: AuditArguments) -> Done {
 /// Removes the dangling endpoints, and waits until the broker has the notices.
 async fn mend(store: SharedServer, report: &audit::Report, notices: Option<Settings>) -> Vec<audit::Mended> {
     let world = World::real();
-    let background = Background::default();
+    let background = Background::here();
     let store = notices::over(store, notices, "audit", world, Metrics::new((world.now)()), &background);
     let mended = audit::fix(store.as_ref(), report, world).await;
     background.stop().await;
@@ -107,9 +107,9 @@ pub async fn migrate(arguments: MigrateArguments) -> Done {
     if arguments.from == arguments.to {
         bail!("FROM and TO are the same store");
     }
-    let trusted = arguments.trust.authorities()?;
-    let from = open_store(&arguments.from, &trusted).await?;
-    let to = open_store(&arguments.to, &trusted).await?;
+    let options = CouchOptions { trusted: arguments.trust.authorities()?, ..CouchOptions::default() };
+    let from = open_store(&arguments.from, &options).await?;
+    let to = open_store(&arguments.to, &options).await?;
     let report = migrate::migrate(from.as_ref(), to.as_ref(), arguments.account, &progress_bar()).await?;
     print_report(&report, arguments.json)?;
     Ok(status(report.is_well()))

@@ -8,7 +8,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crossbar_groups::backup::Socket;
 use crossbar_groups::config::{ServeArguments, StoreLocation};
-use crossbar_groups::tls::{Authorities, Identity};
+use crossbar_groups::store::couch::CouchOptions;
+use crossbar_groups::tls::Identity;
 use crossbar_groups::world::World;
 use crossbar_groups::{Application, demo, open_store};
 
@@ -22,7 +23,7 @@ pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
     let stop = stopped().context(NO_SIGNALS)?;
     if !arguments.demo {
         let location = arguments.store.location()?;
-        let store = open_store(&location, &arguments.store.trusted()?).await?;
+        let store = open_store(&location, &arguments.store.options()?).await?;
         let socket = match &location {
             StoreLocation::Folder(folder) => Some(Socket::bind(folder)),
             StoreLocation::Couch(_) => None,
@@ -39,7 +40,7 @@ pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
     }
     let folder = tempfile::Builder::new().prefix("crossbar-groups-demo-").tempdir();
     let folder = folder.context("can't make a temporary folder")?;
-    let store = open_store(&StoreLocation::Folder(folder.path().join("store")), &Authorities::default()).await?;
+    let store = open_store(&StoreLocation::Folder(folder.path().join("store")), &CouchOptions::default()).await?;
     demo::fill(store.as_ref(), folder.path()).await?;
     let token = demo::token(Arc::clone(&store) as _, World::real()).await?;
     let application = Application::build(&arguments, store, World::real())?;

@@ -1,13 +1,16 @@
 //! The store that a command is given: on the command line, in a file, or as a credential of systemd.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Args;
 
+use super::at_least_one;
 use super::secret::{self, Secret};
 use super::tls::TrustArgument;
 use crate::files::{self, BadFile};
+use crate::store::couch::CouchOptions;
 use crate::tls::Authorities;
 
 /// Where the embedded store is, if no store is named.
@@ -36,6 +39,18 @@ pub struct StoreArgument {
 
     #[command(flatten)]
     trust: TrustArgument,
+
+    /// How many requests may be under way to a node of the CouchDB; further ones wait
+    #[arg(long, env = "CROSSBAR_COUCH_CONNECTIONS", default_value = "128", value_name = "NUMBER")]
+    couch_connections: NonZeroUsize,
+
+    /// How many bytes an answer of the CouchDB may have, decoded, to what a client asks for
+    #[arg(long, env = "CROSSBAR_COUCH_MAX_ANSWER", default_value = "67108864", value_parser = at_least_one(), value_name = "BYTES")]
+    couch_max_answer: usize,
+
+    /// Ask the CouchDB by way of the proxy that HTTP_PROXY, HTTPS_PROXY or ALL_PROXY names, which is given the credentials
+    #[arg(long, env = "CROSSBAR_COUCH_PROXY")]
+    couch_proxy: bool,
 }
 
 impl StoreArgument {
@@ -60,6 +75,17 @@ impl StoreArgument {
             }
         }
         Ok(StoreLocation::Couch(nodes))
+    }
+
+    /// How a CouchDB is asked.
+    pub fn options(&self) -> Result<CouchOptions, BadFile> {
+        Ok(CouchOptions {
+            connections: self.couch_connections,
+            longest_answer: self.couch_max_answer,
+            proxy_from_environment: self.couch_proxy,
+            trusted: self.trusted()?,
+            ..CouchOptions::default()
+        })
     }
 
     /// Whom a store and a broker are believed by, beside the machine's authorities.

@@ -72,9 +72,11 @@ fn outcome<T>(done: &Result<T>) -> &'static str {
         Err(Error::Conflict) => "conflict",
         Err(Error::Unreachable(_)) => "unreachable",
         Err(Error::TimedOut(_)) => "timed_out",
+        Err(Error::Busy(_)) => "busy",
         Err(Error::MissingDatabase(_)) => "missing_database",
         Err(Error::MissingView { .. }) => "missing_view",
         Err(Error::Refused(_)) => "refused",
+        Err(Error::Nonsense(_)) => "nonsense",
         Err(Error::Full(_)) => "full",
         Err(Error::Corrupt(_)) => "corrupt",
     }

@@ -3,10 +3,11 @@
 //!
 //! [`couch`] is a real CouchDB, [`embedded`] a file of our own that keeps CouchDB's rules. Both are a [`Server`], whose
 //! databases operators make, fill and look at; requests need of it no more than a [`Store`], and what is laid over one
-//! (metrics, notices) is a [`Store`] too.
+//! (metrics, notices, writes that last) is a [`Store`] too.
 
 pub mod couch;
 pub mod embedded;
+pub mod lasting;
 pub mod measured;
 mod rows;
 
@@ -16,6 +17,7 @@ use std::time::SystemTime;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
+use prometheus::core::Collector;
 use serde_json::value::RawValue;
 
 use crate::document::{DbName, DocId, Document, Revision};
@@ -99,6 +101,9 @@ pub enum Error {
     /// No answer in time. Of a write it is not known whether it happened.
     #[error("the store did not answer in time: {0}")]
     TimedOut(String),
+    /// Too much is under way to the store; nothing was sent.
+    #[error("too much is under way to the store: {0}")]
+    Busy(String),
     /// There is no such database, and nothing was written.
     #[error("there is no database {0}")]
     MissingDatabase(DbName),
@@ -115,6 +120,9 @@ pub enum Error {
     /// The store answered that it won't: not authorized, out of space, a fault of its own, …
     #[error("the store refused: {0}")]
     Refused(String),
+    /// What answers is no store, or says nothing that one would say. Of a write it is not known whether it happened.
+    #[error("what answers is no store: {0}")]
+    Nonsense(String),
     /// There is no room for what was to be written, which did not happen.
     #[error("the store is full: {0}")]
     Full(String),
@@ -125,6 +133,23 @@ pub enum Error {
 
 /// A store's answer.
 pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// The same, with the place at which it went wrong.
+    fn at(self, place: &str) -> Self {
+        let named = |text: String| format!("{place}: {text}");
+        match self {
+            Self::Unreachable(text) => Self::Unreachable(named(text)),
+            Self::TimedOut(text) => Self::TimedOut(named(text)),
+            Self::Busy(text) => Self::Busy(named(text)),
+            Self::Refused(text) => Self::Refused(named(text)),
+            Self::Nonsense(text) => Self::Nonsense(named(text)),
+            Self::Full(text) => Self::Full(named(text)),
+            Self::Corrupt(text) => Self::Corrupt(named(text)),
+            error @ (Self::Conflict | Self::MissingDatabase(_) | Self::MissingView { .. }) => error,
+        }
+    }
+}
 
 /// What a request needs of a store, and what is laid over one: a cache, notices, metrics. Every method may be called by
 /// many at once.
@@ -151,6 +176,11 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// Errors: why it would not.
     async fn prove_writable(&self) -> Result<()>;
+
+    /// What it counts of itself, to be shown beside what is counted of its calls.
+    fn collectors(&self) -> Vec<Box<dyn Collector>> {
+        Vec::new()
+    }
 }
 
 /// What operators need of a store: whole databases, and what the store is. Nothing is laid over it.

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::common::client::{self, Response};
 use crate::common::{Kind, TestAccount, TestApp, TestStore};
+use crossbar_groups::store::couch::{Couch, CouchOptions};
 
 fn serve(arguments: &[&str]) -> (TestStore, TestAccount, TestApp) {
     let test = TestStore::new(Kind::Embedded);
@@ -112,7 +113,7 @@ fn silent() -> (TcpListener, String) {
 #[test]
 fn what_waits_for_long_has_a_deadline_and_what_comes_on_top_is_told_at_once() {
     let (_silent, url) = silent();
-    let store = crossbar_groups::store::couch::Couch::new(&[url]).unwrap();
+    let store = Couch::new(&[url], &CouchOptions::default()).unwrap();
     let arguments = ["--rate-limit", "off", "--deadline", "2", "--max-requests", "3"];
     let app = TestApp::start(std::sync::Arc::new(store), &arguments);
     let path = "/v2/accounts/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa1/groups";

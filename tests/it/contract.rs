@@ -12,7 +12,7 @@ use crate::common::{TestApp, block_on, couchdb_url, database_url, fixtures, impo
 use crossbar_groups::document::DocId;
 use crossbar_groups::kazoo::views;
 use crossbar_groups::store::SharedServer;
-use crossbar_groups::store::couch::Couch;
+use crossbar_groups::store::couch::{Couch, CouchOptions};
 use crossbar_groups::store::embedded::Embedded;
 
 /// How many scenarios were recorded: a file that gets lost is missed.
@@ -68,7 +68,7 @@ fn copy(from: &Path, to: &Path) {
 #[test]
 fn every_recorded_exchange_holds_on_couchdb() {
     let Some(url) = couchdb_url() else { return };
-    let couch = || Couch::new(&[&url]).unwrap();
+    let couch = || Couch::new(&[&url], &CouchOptions::default()).unwrap();
     block_on(import(&couch(), seed_files()));
     let accounts: Vec<Seeded> = seed_files().iter().filter_map(|file| Seeded::of_account(file)).collect();
     let seeded = || -> SharedServer {

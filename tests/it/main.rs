@@ -16,6 +16,7 @@ mod contention;
 mod contract;
 mod costs;
 mod durability;
+mod faults;
 mod guessing;
 mod life;
 mod matrix;

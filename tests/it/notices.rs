@@ -16,13 +16,17 @@ use lapin::{Connection, ConnectionProperties, ExchangeKind};
 use serde_json::{Value, json};
 use url::Url;
 
+use crate::common::faulty::{Fault, Faulty, Of};
 use crate::common::program::program;
 use crate::common::proxy::Proxy;
-use crate::common::{Kind, TestAccount, TestApp, TestStore, amqp_url, block_on, client, document, named, new_id};
+use crate::common::{
+    Kind, TestAccount, TestApp, TestStore, amqp_url, block_on, client, couchdb_url, document, named, new_id,
+};
 use crossbar_groups::document::Document;
 use crossbar_groups::kazoo::account::AccountId;
 use crossbar_groups::kazoo::time::gregorian_seconds;
 use crossbar_groups::kazoo::views;
+use crossbar_groups::store::couch::{Couch, CouchOptions, Times};
 use crossbar_groups::store::embedded::Embedded;
 use crossbar_groups::store::{Server, Store};
 
@@ -266,6 +270,40 @@ fn a_write_is_answered_when_the_broker_has_its_notice() {
     for written in 2..=200 {
         patch(&app, &account, &id);
         assert_eq!(counts(&app), [written, written, 0], "answered before its notice was there");
+    }
+}
+
+#[test]
+fn a_write_that_nobody_waits_for_any_longer_is_told_once_it_has_happened() {
+    let (Some(url), Some(couchdb)) = (amqp_url(), couchdb_url()) else { return };
+    let times = Times { document: Duration::from_millis(1500), lost_write: SOON, ..Times::default() };
+    let options = CouchOptions { times, ..CouchOptions::default() };
+    for (fault, is_stopped) in [
+        (Fault::Slow(times.document / 2), false),
+        (Fault::Slow(times.document / 2), true),
+        (Fault::Slow(times.document + Duration::from_secs(1)), false),
+        (Fault::LosesAnswer, true),
+        (Fault::LosesAnswerAndGoes(Duration::from_secs(1)), false),
+    ] {
+        let test = TestStore::new(Kind::Couch(couchdb.clone()));
+        let account = test.account();
+        let (listener, node) = (KazooNode::listen(&url, account.id), Faulty::before(&couchdb));
+        let store = Arc::new(Couch::new(&[node.url(&couchdb)], &options).unwrap());
+        let app = TestApp::start(store, &["--rate-limit", "off", "--amqp", &url]);
+        let (groups, token) = (account.path("groups"), &account.token);
+        create(&app, &account);
+        listener.next();
+        node.is(Of::Puts, fault.clone());
+        let body = named("Given up").unwrap().to_string();
+        client::give_up(app.address, "PUT", &groups, token, &body, times.document / 4);
+        if is_stopped {
+            drop(app);
+        }
+        let message = listener.next();
+        let (id, written) = message.revision();
+        assert_eq!((message.field("Event-Name"), written), ("doc_created", 1), "{fault:?}");
+        assert_eq!(stored(&test, &account, &id).text("name").as_deref(), Some("Given up"));
+        assert!(listener.0.try_recv().is_err(), "{fault:?}: told twice");
     }
 }
 

@@ -4,178 +4,60 @@
 //! went, and CouchDB's own quorum (two of three copies, as it comes) is what else a read needs to see a write made by
 //! another node. Views have no quorum: on a cluster a list may be behind for as long as the nodes are apart.
 //!
-//! A node that fails is left alone for a while, for longer each time. Then one request tries it, and the others leave it
-//! alone until it has answered: where a node hangs, one client waits for it and not all.
+//! A node that fails is left alone for a while, for longer each time. Then it is asked whether it greets again, and the
+//! others are asked until it does: no client waits for it.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Instant;
 
-use super::client::Client;
-
-/// How long a node is left alone after its first failure; twice as long after each further one.
-const FIRST_REST: Duration = Duration::from_secs(1);
-
-/// The longest that a node is left alone.
-const LONGEST_REST: Duration = Duration::from_secs(30);
-
-/// After how long without an answer a node has failed whose client would not wait any longer.
-const PATIENCE: Duration = Duration::from_secs(1);
-
-/// A node: its client, and how it has done lately.
-pub struct Node {
-    client: Client,
-    /// What logs call it: its host and port.
-    name: String,
-    health: Mutex<Health>,
-}
+use super::super::Error;
+use super::answer::{Answer, Failure, Fate, Nonsense};
+use super::node::{Next, Node, Told};
+use super::request::Request;
 
 /// All nodes, of which there is at least one.
-pub struct Nodes(Vec<Node>);
-
-/// A node that is asked something. If this is dropped, whoever wanted to know has given up.
-pub struct Asked<'n> {
-    node: &'n Node,
-    since: Instant,
-    /// Whether it is known how it ended. Of one node alone nobody needs to know.
-    is_over: bool,
-}
-
-/// How a node has done lately.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Health {
-    /// It answered.
-    #[default]
-    Well,
-    /// It failed.
-    LeftAlone {
-        until: Instant,
-        /// For how long it is left alone this time.
-        rest: Duration,
-        /// Whether a request tries it meanwhile.
-        is_tried: bool,
-    },
-}
-
-impl Health {
-    /// Of the requests that were under way when it failed, the first counts alone.
-    fn failed(&mut self, now: Instant) {
-        let rest = match *self {
-            Self::Well => FIRST_REST,
-            Self::LeftAlone { rest, is_tried: true, .. } => rest.saturating_mul(2).min(LONGEST_REST),
-            Self::LeftAlone { is_tried: false, .. } => return,
-        };
-        *self = Self::LeftAlone { until: now + rest, rest, is_tried: false };
-    }
-
-    /// A request goes there. If its rest has ended, it rests on for all others.
-    fn asked(&mut self, now: Instant) {
-        if let Self::LeftAlone { until, rest, .. } = *self
-            && until <= now
-        {
-            *self = Self::LeftAlone { until: now + rest, rest, is_tried: true };
-        }
-    }
-
-    /// Whether it is to be left alone, and until when.
-    fn resting(self, now: Instant) -> Option<Instant> {
-        match self {
-            Self::LeftAlone { until, .. } if until > now => Some(until),
-            Self::LeftAlone { .. } | Self::Well => None,
-        }
-    }
-}
-
-impl Node {
-    /// A node of this name.
-    pub fn new(client: Client, name: String) -> Self {
-        Self { client, name, health: Mutex::default() }
-    }
-
-    /// Whom to ask.
-    pub fn client(&self) -> &Client {
-        &self.client
-    }
-
-    /// Its host and port.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn answered(&self) {
-        if std::mem::take(&mut *self.health()) != Health::Well {
-            log::warn!("CouchDB node {} is back", self.name);
-        }
-    }
-
-    fn failed(&self, now: Instant) {
-        let before = {
-            let mut health = self.health();
-            let before = *health;
-            health.failed(now);
-            before
-        };
-        if before == Health::Well {
-            log::warn!("CouchDB node {} failed, and is left alone for a while", self.name);
-        }
-    }
-
-    fn health(&self) -> MutexGuard<'_, Health> {
-        // it is set in one step, so whoever panicked left it whole
-        self.health.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+pub(super) struct Nodes(Vec<Arc<Node>>);
 
 impl Nodes {
     /// These nodes, the one to be preferred first; None if there is none.
-    pub fn new(nodes: Vec<Node>) -> Option<Self> {
-        (!nodes.is_empty()).then_some(Self(nodes))
+    pub(super) fn new(nodes: Vec<Node>) -> Option<Self> {
+        (!nodes.is_empty()).then(|| Self(nodes.into_iter().map(Arc::new).collect()))
     }
 
     /// All of them, as they were given.
-    pub fn all(&self) -> impl Iterator<Item = &Node> {
-        self.0.iter()
+    pub(super) fn all(&self) -> impl Iterator<Item = &Node> {
+        self.0.iter().map(Arc::as_ref)
+    }
+
+    /// Sends a request to one node after the other until one says something; `read` is how it says that it is done.
+    ///
+    /// Errors: that of the node which was asked first.
+    pub(super) async fn ask<T>(
+        &self,
+        request: &Request,
+        read: impl Fn(&Answer) -> Result<T, Nonsense>,
+    ) -> Result<Told<T>, Failure> {
+        let (mut before, mut first) = (Fate::Undone, None);
+        let mut nodes = self.in_order().peekable();
+        while let Some(node) = nodes.next() {
+            let next = if nodes.peek().is_some() { Next::Node } else { Next::Nothing };
+            match node.ask(request, &read, next).await {
+                Ok(told) => return Ok(Told { before: before.max(told.before), ..told }),
+                Err(Failure { error, fate }) => {
+                    before = before.max(fate);
+                    first.get_or_insert(error);
+                }
+            }
+        }
+        let error = first.unwrap_or_else(|| Error::Unreachable("no node".to_owned()));
+        Err(Failure { error, fate: before })
     }
 
     /// The nodes in the order in which they are to be asked: those that are well, then those that are left alone, the
-    /// one whose time ends first before the others. Each that is taken is to be asked at once.
-    pub fn in_order(&self) -> impl Iterator<Item = Asked<'_>> {
-        let now = Instant::now();
-        let resting: Vec<Option<Instant>> = self.0.iter().map(|node| node.health().resting(now)).collect();
-        let nodes = order(&resting).into_iter().filter_map(|place| self.0.get(place));
-        nodes.map(|node| {
-            let since = Instant::now();
-            node.health().asked(since);
-            Asked { node, since, is_over: self.0.len() == 1 }
-        })
-    }
-}
-
-impl Asked<'_> {
-    /// Whom to ask.
-    pub fn node(&self) -> &Node {
-        self.node
-    }
-
-    /// It answered.
-    pub fn answered(mut self) {
-        if !std::mem::replace(&mut self.is_over, true) {
-            self.node.answered();
-        }
-    }
-
-    /// It did not, and is left alone for a while.
-    pub fn failed(mut self) {
-        if !std::mem::replace(&mut self.is_over, true) {
-            self.node.failed(Instant::now());
-        }
-    }
-}
-
-impl Drop for Asked<'_> {
-    fn drop(&mut self) {
-        if !self.is_over && self.since.elapsed() >= PATIENCE {
-            self.node.failed(Instant::now());
-        }
+    /// one whose time ends first before the others.
+    fn in_order(&self) -> impl Iterator<Item = &Arc<Node>> {
+        let resting: Vec<Option<Instant>> = self.0.iter().map(Node::resting).collect();
+        order(&resting).into_iter().filter_map(|place| self.0.get(place))
     }
 }
 
@@ -188,39 +70,9 @@ fn order(resting: &[Option<Instant>]) -> Vec<usize> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
-
-    #[test]
-    fn a_node_is_left_alone_for_longer_each_time_up_to_a_bound() {
-        let mut now = Instant::now();
-        let mut health = Health::Well;
-        health.asked(now);
-        assert_eq!(health.resting(now), None);
-        for seconds in [1, 2, 4, 8, 16, 30, 30] {
-            let until = now + Duration::from_secs(seconds);
-            // all that were under way fail
-            for _ in 0..3 {
-                health.failed(now);
-                assert_eq!(health.resting(now), Some(until));
-            }
-            now = until;
-            assert_eq!(health.resting(now), None);
-            health.asked(now);
-        }
-    }
-
-    #[test]
-    fn one_request_tries_a_node_that_has_rested() {
-        let start = Instant::now();
-        let after = |seconds| start + Duration::from_secs(seconds);
-        let mut health = Health::Well;
-        health.failed(start);
-        health.asked(start);
-        assert_eq!(health.resting(start), Some(after(1)), "asked for want of another");
-        health.asked(after(5));
-        assert_eq!(health.resting(after(5)), Some(after(6)), "who comes now leaves it alone");
-        assert_eq!(health.resting(after(6)), None, "the one that tried it gave up");
-    }
 
     #[test]
     fn those_that_are_well_are_asked_first_and_all_are_asked_once() {

@@ -1,19 +1,15 @@
-//! A request to a CouchDB and its answer. Every path is made here, each segment percent-encoded.
+//! A request to a CouchDB. Every URL is made here, each segment percent-encoded.
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, DATE, HeaderValue};
-use reqwest::{Method, RequestBuilder, StatusCode};
-use serde::de::DeserializeOwned;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
+use reqwest::{Client, Method, RequestBuilder, Url};
 
 use crate::document::segment;
 
-use super::super::{Error, Result};
-use super::client::Client;
-
-/// How long loading or reading a batch of whole documents may take.
-const LONG_TIME_OUT: Duration = Duration::from_secs(120);
+/// JSON, as it is asked for and sent.
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// A request that can be sent to any node.
 pub(super) struct Request {
@@ -22,15 +18,25 @@ pub(super) struct Request {
     parameters: Vec<(&'static str, String)>,
     body: Option<Bytes>,
     accept: HeaderValue,
-    time_out: Option<Duration>,
+    pub(super) pace: Pace,
+}
+
+/// How fast a request can be answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// It is about one document, or less.
+    Quick,
+    /// It reads a view, which CouchDB may have to make first.
+    Slow,
+    /// An operator reads or writes a batch of whole documents.
+    Long,
 }
 
 impl Request {
     /// A request to a path of these segments, which wants JSON.
     pub(super) fn new(method: Method, path: &[&str]) -> Self {
         let path = path.iter().map(|part| format!("/{}", segment(part))).collect();
-        let accept = HeaderValue::from_static("application/json");
-        Self { method, path, parameters: Vec::new(), body: None, accept, time_out: None }
+        Self { method, path, parameters: Vec::new(), body: None, accept: JSON, pace: Pace::Quick }
     }
 
     pub(super) fn get(path: &[&str]) -> Self {
@@ -53,82 +59,27 @@ impl Request {
         self
     }
 
-    /// It may take long.
-    pub(super) fn long(mut self) -> Self {
-        self.time_out = Some(LONG_TIME_OUT);
+    pub(super) fn pace(mut self, pace: Pace) -> Self {
+        self.pace = pace;
         self
     }
 
-    /// The request as one client sends it.
-    pub(super) fn to(&self, client: &Client) -> RequestBuilder {
-        let mut request = client.request(self.method.clone(), &self.path).header(ACCEPT, self.accept.clone());
+    /// The request as a client sends it to the node of a root.
+    pub(super) fn to(&self, root: &Url, client: &Client) -> RequestBuilder {
+        let mut url = root.clone();
+        url.set_path(&self.path);
         if !self.parameters.is_empty() {
-            request = request.query(&self.parameters);
+            url.query_pairs_mut().extend_pairs(&self.parameters);
         }
-        if let Some(body) = &self.body {
-            request = request.header(CONTENT_TYPE, "application/json").body(body.clone());
-        }
-        match self.time_out {
-            Some(time_out) => request.timeout(time_out),
+        let request = client.request(self.method.clone(), url).header(ACCEPT, self.accept.clone());
+        match &self.body {
+            Some(body) => request.header(CONTENT_TYPE, JSON).body(body.clone()),
             None => request,
         }
     }
 }
 
-/// A whole answer of a node.
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    pub(super) date: Option<HeaderValue>,
-    pub(super) body: Bytes,
-    /// Whether another node was asked before, and may have done it without saying so.
-    pub(super) may_have_happened: bool,
-}
-
-/// No answer.
-pub(super) struct Failure {
-    pub(super) error: Error,
-    /// Whether the request was sent, so that it may have been done.
-    pub(super) may_have_happened: bool,
-}
-
-impl From<reqwest::Error> for Failure {
-    fn from(error: reqwest::Error) -> Self {
-        let may_have_happened = !error.is_connect();
-        // without its URL, which holds the database's name and may hold credentials
-        let error = error.without_url();
-        let error = match std::error::Error::source(&error) {
-            _ if error.is_timeout() => Error::TimedOut(error.to_string()),
-            Some(cause) => Error::Unreachable(format!("{error}: {cause}")),
-            None => Error::Unreachable(error.to_string()),
-        };
-        Self { error, may_have_happened }
-    }
-}
-
-/// Sends a request and reads the whole answer, whatever its status.
-pub(super) async fn answered(request: RequestBuilder) -> std::result::Result<Answer, Failure> {
-    let response = request.send().await?;
-    let status = response.status();
-    let date = response.headers().get(DATE).cloned();
-    Ok(Answer { status, date, body: response.bytes().await?, may_have_happened: false })
-}
-
-impl Answer {
-    /// None if the server said "not found".
-    pub(super) fn found(self) -> Option<Self> {
-        (self.status != StatusCode::NOT_FOUND).then_some(self)
-    }
-
-    /// Errors: the server did not do it.
-    pub(super) fn accepted(self) -> Result<Self> {
-        if self.status.is_success() {
-            return Ok(self);
-        }
-        let start = &self.body[..self.body.len().min(200)];
-        Err(Error::Refused(format!("{}: {}", self.status, String::from_utf8_lossy(start).trim())))
-    }
-
-    pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T> {
-        serde_json::from_slice(&self.body).map_err(|error| Error::Corrupt(error.to_string()))
-    }
+impl Pace {
+    /// How long loading or reading a batch of whole documents may take.
+    pub(super) const LONG: Duration = Duration::from_secs(120);
 }

@@ -12,9 +12,10 @@ use serde::{Deserialize, Serialize};
 use crate::document::{DbName, Document, Revision, json};
 
 use super::super::{ATTACHMENTS, Attachments, DESIGN, Entry, Error, Nodes, Result, Server, ServerInfo};
-use super::nodes::Node;
-use super::request::{Answer, Request, answered};
-use super::{Couch, Listing};
+use super::Couch;
+use super::answer::{Answer, Refusal, Said};
+use super::node::Node;
+use super::request::{Pace, Request};
 
 impl Couch {
     /// A document with its attachments inline, named by content type and data alone.
@@ -27,10 +28,9 @@ impl Couch {
             Some(name) => vec![database.as_str(), "_design", name],
             None => vec![database.as_str(), id.as_str()],
         };
-        let request = Request::get(&path).parameters([("attachments", "true".to_owned())]).long();
+        let request = Request::get(&path).parameters([("attachments", "true".to_owned())]).pace(Pace::Long);
         // deleted meanwhile: as it was a moment ago
-        let Some(answer) = self.read(request).await?.found() else { return Ok(document) };
-        let mut whole = answer.json::<Document>()?;
+        let Some(mut whole) = self.read(&request, Answer::document).await? else { return Ok(document) };
         let attachments = whole.get(ATTACHMENTS).and_then(Document::from_raw).unwrap_or_default();
         let inline: Document = attachments
             .into_iter()
@@ -52,18 +52,18 @@ impl Server for Couch {
     }
 
     async fn create(&self, database: &DbName) -> Result<()> {
-        let answer = self.send(Request::new(Method::PUT, &[database.as_str()])).await?;
-        // 412: it is there already
-        if answer.status == StatusCode::PRECONDITION_FAILED { Ok(()) } else { answer.accepted().map(drop) }
+        match self.ask(&Request::new(Method::PUT, &[database.as_str()]), Answer::made).await? {
+            // it is there already
+            Said::Refused(Refusal { status: StatusCode::PRECONDITION_FAILED, .. }) => Ok(()),
+            said => said.done(),
+        }
     }
 
     async fn load(&self, database: &DbName, documents: Vec<Document>) -> Result<()> {
         let documents: Vec<Document> = documents.into_iter().map(with_some_revision).collect();
         let body = json::encode(&Replicated { new_edits: false, docs: &documents });
-        let request = Request::new(Method::POST, &[database.as_str(), "_bulk_docs"]).body(body).long();
-        let answer = self.send(request).await?.accepted()?;
-        // the answer names only what was not written
-        let refused: Vec<serde_json::Value> = answer.json().unwrap_or_default();
+        let request = Request::new(Method::POST, &[database.as_str(), "_bulk_docs"]).body(body).pace(Pace::Long);
+        let refused = self.ask(&request, Answer::not_loaded).await?.done()?;
         match refused.iter().find(|document| document.get("error").is_some()) {
             Some(document) => Err(Error::Refused(document.to_string())),
             None => Ok(()),
@@ -84,10 +84,9 @@ impl Server for Couch {
         if let Some(after) = after {
             parameters.push(("startkey", json::encode(after)));
         }
-        let request = Request::get(&[database.as_str(), "_all_docs"]).parameters(parameters).long();
-        let Some(answer) = self.read(request).await?.found() else { return Ok(None) };
-        let rows = answer.json::<Listing<IdRow>>()?.rows;
-        let fresh = rows.into_iter().filter(|row| Some(row.id.as_str()) != after).take(limit);
+        let request = Request::get(&[database.as_str(), "_all_docs"]).parameters(parameters).pace(Pace::Long);
+        let Some(listing) = self.read(&request, Answer::listing::<IdRow>).await? else { return Ok(None) };
+        let fresh = listing.rows.into_iter().filter(|row| Some(row.id.as_str()) != after).take(limit);
         let documents = fresh.filter_map(|row| row.doc);
         if matches!(attachments, Attachments::Named) {
             return Ok(Some(documents.collect()));
@@ -104,10 +103,9 @@ impl Server for Couch {
         let first = json::encode(DESIGN);
         let last = json::encode("_design0");
         let parameters = [("startkey", first), ("endkey", last), ("include_docs", "true".to_owned())];
-        let request = Request::get(&[database.as_str(), "_all_docs"]).parameters(parameters);
-        let Some(answer) = self.read(request).await?.found() else { return Ok(None) };
-        let rows = answer.json::<Listing<IdRow>>()?.rows;
-        Ok(Some(rows.into_iter().filter_map(|row| row.doc).collect()))
+        let request = Request::get(&[database.as_str(), "_all_docs"]).parameters(parameters).pace(Pace::Slow);
+        let Some(listing) = self.read(&request, Answer::listing::<IdRow>).await? else { return Ok(None) };
+        Ok(Some(listing.rows.into_iter().filter_map(|row| row.doc).collect()))
     }
 
     async fn put_design(&self, database: &DbName, document: &Document) -> Result<Revision> {
@@ -117,29 +115,16 @@ impl Server for Couch {
     }
 
     async fn databases(&self) -> Result<Vec<DbName>> {
-        let names: Vec<String> = self.read(Request::get(&["_all_dbs"]).long()).await?.json()?;
+        let names = self.ask(&Request::get(&["_all_dbs"]).pace(Pace::Long), Answer::names).await?.done()?;
         // CouchDB's own names are no names of databases here
         Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
     }
 
     async fn info(&self) -> Result<ServerInfo> {
-        #[derive(Deserialize)]
-        struct Greeting {
-            version: String,
-        }
-        #[derive(Deserialize)]
-        struct Membership {
-            all_nodes: Vec<String>,
-            cluster_nodes: Vec<String>,
-        }
-
-        let answer = self.read(Request::get(&[])).await?;
-        let greeting: Greeting = answer.json()?;
+        let greeting = self.ask(&Request::get(&[]), Answer::greeting).await?.done()?;
         // only an administrator may ask, and not every server knows
-        let membership = self.read(Request::get(&["_membership"])).await.ok();
-        let membership = membership.and_then(|answer| answer.found()?.json::<Membership>().ok());
-        let date = answer.date.as_ref().and_then(|date| date.to_str().ok());
-        let date = date.and_then(|date| rfc2822::DateTimeParser::new().parse_timestamp(date).ok());
+        let membership = self.read(&Request::get(&["_membership"]), Answer::membership).await.ok().flatten();
+        let date = greeting.date.and_then(|date| rfc2822::DateTimeParser::new().parse_timestamp(&date).ok());
         Ok(ServerInfo::Couch {
             version: greeting.version,
             nodes: membership.map(|of| Nodes { cluster: of.cluster_nodes, connected: of.all_nodes }),
@@ -175,9 +160,8 @@ fn with_some_revision(mut document: Document) -> Document {
     document
 }
 
-/// A node that does not answer as it should, and why.
+/// A node that does not greet as it should, and why.
 async fn failing(node: &Node) -> Option<String> {
-    let answer = answered(Request::get(&[]).to(node.client())).await.map_err(|failure| failure.error);
-    let error = answer.and_then(Answer::accepted).err()?;
+    let error = node.greeting().await.err()?;
     Some(format!("{}: {error}", node.name()))
 }

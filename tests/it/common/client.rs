@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::thread;
 use std::time::Duration;
 
 /// An answer.
@@ -67,6 +68,15 @@ pub fn ask(
         sent?;
     }
     response
+}
+
+/// Sends a request with a token and a JSON body, and hangs up on it after a while.
+pub fn give_up(address: SocketAddr, method: &str, path: &str, token: &str, body: &str, after: Duration) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let head = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nX-Auth-Token: {token}\r\n");
+    let more = format!("Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    stream.write_all((head + &more).as_bytes()).unwrap();
+    thread::sleep(after);
 }
 
 fn receive(reader: &mut impl BufRead, method: &str) -> io::Result<Response> {

@@ -5,6 +5,7 @@
 //! embedded store alone, and `scripts/test` says so. Those that need an AMQP broker use the one at `$AMQP_URL`.
 
 pub mod client;
+pub mod faulty;
 pub mod program;
 pub mod proxy;
 pub mod recording;
@@ -36,7 +37,7 @@ use crossbar_groups::kazoo::account::AccountId;
 use crossbar_groups::kazoo::time;
 use crossbar_groups::kazoo::views;
 use crossbar_groups::metrics::Metrics;
-use crossbar_groups::store::couch::Couch;
+use crossbar_groups::store::couch::{Couch, CouchOptions};
 use crossbar_groups::store::embedded::Embedded;
 use crossbar_groups::store::{Server, SharedServer};
 use crossbar_groups::world::World;
@@ -129,7 +130,7 @@ impl TestStore {
     pub fn store(&self) -> SharedServer {
         match (&self.kind, &self.opened) {
             (_, Some(store)) => Arc::clone(store),
-            (Kind::Couch(url), None) => Arc::new(Couch::new(&[url]).unwrap()),
+            (Kind::Couch(url), None) => Arc::new(Couch::new(&[url], &CouchOptions::default()).unwrap()),
             (Kind::Embedded, None) => unreachable!(),
         }
     }
@@ -274,7 +275,12 @@ impl TestApp {
 
     /// Starts the service before the CouchDB that has these nodes, whether they are there or not.
     pub fn before(nodes: &[impl AsRef<str>]) -> Self {
-        Self::unlimited(Arc::new(Couch::new(nodes).unwrap()))
+        Self::asking(nodes, &CouchOptions::default())
+    }
+
+    /// The same; the nodes are asked as the options say.
+    pub fn asking(nodes: &[impl AsRef<str>], options: &CouchOptions) -> Self {
+        Self::unlimited(Arc::new(Couch::new(nodes, options).unwrap()))
     }
 
     /// Sends a request without a body.

@@ -15,7 +15,7 @@ use crossbar_groups::document::DbName;
 use crossbar_groups::kazoo::account::{ACCOUNTS, AccountId};
 use crossbar_groups::kazoo::views as native;
 use crossbar_groups::operate::{doctor, views};
-use crossbar_groups::store::couch::Couch;
+use crossbar_groups::store::couch::{Couch, CouchOptions};
 use crossbar_groups::store::embedded::Embedded;
 use crossbar_groups::store::{Nodes, ServerInfo, SharedServer};
 use crossbar_groups::world::World;
@@ -205,7 +205,7 @@ fn doctor_finds_a_node_that_does_not_answer() {
     let away = Proxy::before(&url);
     away.cut();
     let nodes = [url.clone(), away.url(&url)];
-    let store: SharedServer = Arc::new(Couch::new(&nodes).unwrap());
+    let store: SharedServer = Arc::new(Couch::new(&nodes, &CouchOptions::default()).unwrap());
     let report = block_on(doctor::examine(&store, None, World::real()));
     assert!(failures(&report).contains(&"reachable"), "{report}");
     let address = Url::parse(&nodes[1]).unwrap();
