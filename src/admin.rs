@@ -16,7 +16,7 @@ use crate::store::{self, SharedStore};
 /// How long the store may take to prove that it can be written.
 const READY_WITHIN: Duration = Duration::from_secs(2);
 
-/// How long what it proved is remembered, however many ask.
+/// How long its proof is remembered, however many ask. That there was none is not: what is mended is ready at once.
 const PROVED_FOR: Duration = Duration::from_secs(1);
 
 /// Why the service is not ready, in a word or two.
@@ -26,8 +26,8 @@ type Reason = &'static str;
 #[derive(Clone)]
 pub struct Admin {
     store: SharedStore,
-    /// What the store proved last. Who asks while it is asked already waits for the same proof.
-    proved: Cache<(), Result<(), Reason>>,
+    /// That the store can be written. Who asks while it is being proved waits for the same proof.
+    proved: Cache<(), ()>,
     metrics: Metrics,
     is_stopping: Arc<AtomicBool>,
 }
@@ -71,7 +71,7 @@ async fn ready(admin: &Admin) -> Result<(), Reason> {
     if admin.is_stopping.load(Ordering::Relaxed) {
         return Err("stopping");
     }
-    admin.proved.get_with((), prove(&admin.store)).await
+    admin.proved.try_get_with((), prove(&admin.store)).await.map_err(|reason| *reason)
 }
 
 async fn prove(store: &SharedStore) -> Result<(), Reason> {
