@@ -22,6 +22,9 @@ pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The longest id of a client's that is taken.
 const LONGEST_REQUEST_ID: usize = 256;
 
+/// The most bytes that a parameter in an envelope may have: as many as all headers and the query together.
+const LONGEST_PARAMETER: usize = 131_072;
+
 /// A request whose body was read.
 pub struct Incoming {
     /// What actix knows of it.
@@ -114,9 +117,11 @@ impl Incoming {
     }
 }
 
-/// A value of an envelope as a text, as `auth_token` and `verb` are read.
+/// A value of an envelope as a text, as `auth_token` and `verb` are read; one that is longer than any of them is as if it
+/// were not there.
 fn text_of(envelope: &Document, key: &str) -> Option<String> {
-    let value = json::tree(envelope.get(key)?).ok()?;
+    let raw = envelope.get(key).filter(|raw| raw.get().len() <= LONGEST_PARAMETER)?;
+    let value = json::tree(raw).ok()?;
     as_text(&value)
 }
 

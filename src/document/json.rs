@@ -125,7 +125,7 @@ pub fn compact(text: &str) -> Result<String, Refused> {
 }
 
 /// How long the string is that well-formed JSON begins with, its quotes included.
-fn string_length(text: &str) -> usize {
+pub(super) fn string_length(text: &str) -> usize {
     let mut is_escaped = true; // the first quote ends nothing
     let end = text.bytes().position(|byte| {
         let ends = byte == b'"' && !is_escaped;
@@ -199,16 +199,35 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> String {
 
 /// One text for all JSON of the same value: an object's keys sorted, a number by its value whatever its digits.
 pub fn canonical(value: &Value) -> String {
+    let mut text = String::new();
+    write_canonical(value, &mut text);
+    text
+}
+
+fn write_canonical(value: &Value, text: &mut String) {
     match value {
         Value::Object(fields) => {
             let mut fields: Vec<_> = fields.iter().collect();
             fields.sort_by_key(|(key, _)| *key);
-            let fields = fields.into_iter().map(|(key, value)| format!("{}:{}", encode(key), canonical(value)));
-            format!("{{{}}}", fields.collect::<Vec<_>>().join(","))
+            text.push('{');
+            for (at, (key, value)) in fields.into_iter().enumerate() {
+                text.push_str(if at == 0 { "" } else { "," });
+                text.push_str(&encode(key));
+                text.push(':');
+                write_canonical(value, text);
+            }
+            text.push('}');
         }
-        Value::Array(items) => format!("[{}]", items.iter().map(canonical).collect::<Vec<_>>().join(",")),
-        Value::Number(number) => canonical_number(&number.to_string()),
-        value => encode(value),
+        Value::Array(items) => {
+            text.push('[');
+            for (at, item) in items.iter().enumerate() {
+                text.push_str(if at == 0 { "" } else { "," });
+                write_canonical(item, text);
+            }
+            text.push(']');
+        }
+        Value::Number(number) => text.push_str(&canonical_number(&number.to_string())),
+        value => text.push_str(&encode(value)),
     }
 }
 

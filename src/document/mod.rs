@@ -4,6 +4,7 @@
 
 mod ids;
 pub mod json;
+pub mod nested;
 mod tree;
 
 pub use ids::{DbName, DocId, Revision, segment};
