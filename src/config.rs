@@ -13,6 +13,7 @@ use clap::error::ErrorKind;
 use clap::{Arg, Args, Parser, Subcommand};
 
 use crate::api::RateLimit;
+use crate::budgets::Budgets;
 use crate::document::DbName;
 use crate::kazoo::account::AccountId;
 use crate::kazoo::views::DESIGN_DOCUMENTS;
@@ -32,7 +33,7 @@ pub struct CommandLine {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Answer HTTP requests
-    Serve(ServeArguments),
+    Serve(Box<ServeArguments>),
     /// Load dump files into a store: databases, documents with their revisions, attachments, missing views
     Import(ImportArguments),
     /// Write a database of a store to standard output, as a dump file
@@ -175,6 +176,10 @@ pub struct ServeArguments {
     /// How many threads serve requests (default: one for each processor)
     #[arg(long, env = "CROSSBAR_WORKERS", value_parser = clap::value_parser!(u16).range(1..), value_name = "NUMBER")]
     pub workers: Option<u16>,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub budgets: Budgets,
 }
 
 /// `--amqp`
@@ -317,7 +322,7 @@ fn design_document() -> PossibleValuesParser {
 /// The longest that anything may be set to last.
 const A_DAY: Duration = Duration::from_secs(24 * 3600);
 
-fn seconds(text: &str) -> Result<Duration, String> {
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     duration(text, "seconds", 1.0)
 }
 
@@ -332,7 +337,7 @@ fn duration(text: &str, unit: &str, in_a_second: f64) -> Result<Duration, String
     Ok(Duration::from_secs_f64(number / in_a_second))
 }
 
-fn at_least_one() -> RangedU64ValueParser<usize> {
+pub(crate) fn at_least_one() -> RangedU64ValueParser<usize> {
     RangedU64ValueParser::new().range(1..)
 }
 

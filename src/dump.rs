@@ -173,7 +173,7 @@ impl<'de> de::Visitor<'de> for Documents<'_> {
 
     fn visit_seq<A: de::SeqAccess<'de>>(self, mut documents: A) -> Result<(), A::Error> {
         while let Some(raw) = documents.next_element::<Box<RawValue>>()? {
-            json::check(raw.get().as_bytes()).map_err(de::Error::custom)?;
+            json::check(raw.get().as_bytes(), json::DEEPEST).map_err(de::Error::custom)?;
             let compact = json::compact(raw.get()).map_err(de::Error::custom)?;
             let document = Document::parse(&compact).map_err(de::Error::custom)?;
             (self.0)(document).map_err(de::Error::custom)?;

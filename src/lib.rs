@@ -11,7 +11,8 @@
 //!
 //! All of them speak of a [`document`]: its fields in order, each with the JSON it came with. [`databases`] are made ready
 //! and read whole, [`dump`] carries them in and out of files, [`demo`] fills a store with made-up accounts. [`world`] is
-//! the time and new ids, [`metrics`] what is counted, [`logging`] the log, [`config`] the command line. [`notices`] tells
+//! the time and new ids, [`metrics`] what is counted, [`logging`] the log, [`config`] the command line, [`budgets`] what a
+//! request may cost. Work that keeps a processor busy is done [`aside`]. [`notices`] tells
 //! Kazoo's nodes of what is written, [`background`] is the work that goes on beside requests, [`admin`] what operators'
 //! machines ask. [`operate`] is what operators do beside a running service. [`Application`] puts them together.
 
@@ -19,14 +20,18 @@
 
 pub mod admin;
 pub mod api;
+pub mod aside;
 pub mod auth;
 pub mod background;
+pub mod budgets;
 pub mod config;
 pub mod databases;
 pub mod demo;
 pub mod document;
 pub mod dump;
+pub mod in_flight;
 pub mod kazoo;
+mod listener;
 pub mod logging;
 pub mod metrics;
 pub mod notices;
@@ -35,7 +40,7 @@ pub mod store;
 pub mod world;
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use actix_web::dev::{Server, ServerHandle};
@@ -46,7 +51,7 @@ use futures::future::try_join_all;
 use md5::{Digest, Md5};
 
 use admin::Admin;
-use api::{Api, Limiter, Schemas, Writers};
+use api::{Admission, Api, Limiter, Schemas, Writers};
 use auth::Auth;
 use background::Background;
 use config::{ServeArguments, StoreLocation};
@@ -104,7 +109,7 @@ impl Application {
     ///
     /// Errors: an address can't be listened on.
     pub fn build(arguments: &ServeArguments, store: SharedStore, world: World) -> io::Result<Self> {
-        let (listener, address) = listen(arguments.listen)?;
+        let (listener, address) = listener::on(arguments.listen, arguments.budgets.send_time_out)?;
         let metrics = Metrics::new((world.now)());
         let store: SharedStore = Arc::new(Measured::new(store, metrics.clone()));
         let admin = Admin::new(Arc::clone(&store), metrics.clone());
@@ -118,6 +123,8 @@ impl Application {
             limiter: Limiter::new(arguments.rate_limit, arguments.trusted_proxy.iter().copied()),
             store,
             writers: Writers::default(),
+            admission: Admission::new(&arguments.budgets),
+            budgets: arguments.budgets.clone(),
             world,
             node: URL_SAFE_NO_PAD.encode(Md5::digest(address.to_string())),
             metrics,
@@ -136,11 +143,11 @@ impl Application {
             Some(workers) => public.workers(usize::from(workers)),
             None => public,
         };
-        let public = public.keep_alive(arguments.keep_alive);
+        let public = public.keep_alive(arguments.keep_alive).client_request_timeout(arguments.budgets.head_time_out);
         let mut servers = vec![public.disable_signals().shutdown_timeout(GRACE_S).listen(listener)?.run()];
         let mut admin_address = address;
         if let Some(wanted) = arguments.admin_listen {
-            let (listener, listening) = listen(wanted)?;
+            let (listener, listening) = listener::on(wanted, arguments.budgets.send_time_out)?;
             admin_address = listening;
             let admin = HttpServer::new(move || App::new().app_data(admin_data.clone()).configure(admin::routes));
             servers.push(admin.workers(1).disable_signals().shutdown_timeout(ADMIN_GRACE_S).listen(listener)?.run());
@@ -179,13 +186,6 @@ impl Application {
         self.background.stop().await;
         ended
     }
-}
-
-fn listen(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
-    let cannot = |error: io::Error| io::Error::new(error.kind(), format!("can't listen on {address}: {error}"));
-    let listener = TcpListener::bind(address).map_err(cannot)?;
-    let address = listener.local_addr()?;
-    Ok((listener, address))
 }
 
 #[cfg(test)]

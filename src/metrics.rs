@@ -7,6 +7,8 @@ use prometheus::{
     Encoder, Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+use crate::budgets::Budget;
+
 /// The bounds of the histograms' buckets, in seconds.
 const LATENCIES: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0];
 
@@ -16,6 +18,7 @@ pub struct Metrics {
     registry: Registry,
     requests: IntCounterVec,
     request_seconds: HistogramVec,
+    over_budget: IntCounterVec,
     store_calls: IntCounterVec,
     store_seconds: HistogramVec,
     cache_lookups: IntCounterVec,
@@ -42,6 +45,10 @@ impl Metrics {
                 HistogramOpts::new("crossbar_request_duration_seconds", "How long answering took, by route")
                     .buckets(LATENCIES.to_vec()),
                 &["route"],
+            )?,
+            over_budget: IntCounterVec::new(
+                Opts::new("crossbar_over_budget_total", "Requests that went over a bound, by its name"),
+                &["budget"],
             )?,
             store_calls: IntCounterVec::new(
                 Opts::new("crossbar_store_calls_total", "Calls of the store (CouchDB), by call and outcome"),
@@ -73,6 +80,7 @@ impl Metrics {
         for collector in [
             Box::new(metrics.requests.clone()) as Box<dyn prometheus::core::Collector>,
             Box::new(metrics.request_seconds.clone()),
+            Box::new(metrics.over_budget.clone()),
             Box::new(metrics.store_calls.clone()),
             Box::new(metrics.store_seconds.clone()),
             Box::new(metrics.cache_lookups.clone()),
@@ -91,6 +99,11 @@ impl Metrics {
     pub fn request(&self, route: &str, method: &str, status: u16, took: Duration) {
         self.requests.with_label_values(&[route, method, &status.to_string()]).inc();
         self.request_seconds.with_label_values(&[route]).observe(took.as_secs_f64());
+    }
+
+    /// A request went over a bound.
+    pub fn over_budget(&self, budget: Budget) {
+        self.over_budget.with_label_values(&[budget.name()]).inc();
     }
 
     /// The store answered.

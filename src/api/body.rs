@@ -1,4 +1,6 @@
-//! A request's body: read up to its limit, and made an envelope by its content type as crossbar makes it.
+//! A request's body: read up to its limits, and made an envelope by its content type as crossbar makes it.
+
+use std::sync::Arc;
 
 use actix_multipart::{Multipart, MultipartError};
 use actix_web::error::PayloadError;
@@ -9,9 +11,13 @@ use bytes::{Bytes, BytesMut};
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::value::RawValue;
 
+use crate::aside;
+use crate::budgets::{Budget, Budgets};
 use crate::document::{Document, json};
+use crate::in_flight::Charge;
 
-use super::error::{InvalidBody, MAX_BODY};
+use super::admission::Admission;
+use super::error::{Error, InvalidBody};
 
 /// What a body held.
 #[derive(Debug, Clone, Default)]
@@ -48,38 +54,73 @@ impl ContentType {
     }
 }
 
-/// Reads a request's whole body.
+/// What a body's bytes were read for: what they are charged to, and what they may be.
+pub struct Bounds<'a> {
+    /// What requests may cost.
+    pub budgets: &'a Budgets,
+    /// What all of them may hold.
+    pub admission: &'a Admission,
+}
+
+impl Bounds<'_> {
+    /// Reads a request's whole body. One that is longer than anybody's may be is read on only if whoever sends it
+    /// `is_believed`.
+    ///
+    /// Errors: it is too long, too slow, or there is no room for it.
+    pub async fn collect(
+        &self,
+        mut payload: web::Payload,
+        is_believed: impl AsyncFnOnce() -> bool,
+    ) -> Result<(Bytes, Arc<Charge>), Error> {
+        let Budgets { max_body, max_open_body, .. } = *self.budgets;
+        let mut most = max_open_body.min(max_body);
+        let mut charge = self.admission.open.charge();
+        let mut is_believed = Some(is_believed);
+        let mut bytes = BytesMut::new();
+        while let Some(chunk) = payload.next().await {
+            let chunk = chunk.map_err(|error| InvalidBody::CutOff(error.to_string()))?;
+            let length = bytes.len() + chunk.len();
+            if length > most
+                && length <= max_body
+                && let Some(is_believed) = is_believed.take()
+                && is_believed().await
+            {
+                most = max_body;
+                charge = self.admission.in_flight.charge();
+            }
+            if length > most {
+                return Err(InvalidBody::TooLarge(most).into());
+            }
+            if !charge.take(length) {
+                return Err(Error::OverBudget(Budget::InFlight, self.admission.most_in_flight));
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        // what little was read of others is charged to nobody
+        let charge = if charge.is_something() { charge } else { self.admission.in_flight.charge() };
+        Ok((bytes.freeze(), charge))
+    }
+}
+
+/// Makes the envelope of a request's body.
 ///
-/// Errors: it is too long, did not arrive, or is no envelope.
-pub async fn read(request: &HttpRequest, payload: web::Payload) -> Result<Body, InvalidBody> {
-    let bytes = collect(payload).await?;
+/// Errors: it is none.
+pub async fn read(request: &HttpRequest, bytes: Bytes, deepest: usize) -> Result<Body, InvalidBody> {
     if bytes.is_empty() {
         return Ok(Body::default());
     }
     let header = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     match ContentType::of(header) {
-        ContentType::Json => of_json(&bytes),
-        ContentType::Form => of_form(&bytes),
-        ContentType::Multipart => of_multipart(request, bytes).await,
+        ContentType::Json => aside::by_size(bytes.len(), move || of_json(&bytes, deepest)).await,
+        ContentType::Form => aside::by_size(bytes.len(), move || of_form(&bytes, deepest)).await,
+        ContentType::Multipart => of_multipart(request, bytes, deepest).await,
         ContentType::Other => Ok(Body::default()),
     }
 }
 
-async fn collect(mut payload: web::Payload) -> Result<Bytes, InvalidBody> {
-    let mut bytes = BytesMut::new();
-    while let Some(chunk) = payload.next().await {
-        let chunk = chunk.map_err(|error| InvalidBody::CutOff(error.to_string()))?;
-        if bytes.len() + chunk.len() > MAX_BODY {
-            return Err(InvalidBody::TooLarge);
-        }
-        bytes.extend_from_slice(&chunk);
-    }
-    Ok(bytes.freeze())
-}
-
-fn of_json(bytes: &[u8]) -> Result<Body, InvalidBody> {
+fn of_json(bytes: &[u8], deepest: usize) -> Result<Body, InvalidBody> {
     let refused = |refused: json::Refused| InvalidBody::Json(refused.to_string());
-    let compact = json::compact(json::check(bytes).map_err(refused)?.get()).map_err(refused)?;
+    let compact = json::compact(json::check(bytes, deepest).map_err(refused)?.get()).map_err(refused)?;
     let not_an_object = || InvalidBody::Json("All JSON must be valid".to_owned());
     let envelope = RawValue::from_string(compact).map_err(|_| not_an_object())?;
     if !envelope.get().starts_with('{') {
@@ -96,9 +137,9 @@ fn envelope_key(key: &str) -> String {
 }
 
 /// A form's fields are an envelope of texts.
-fn of_form(bytes: &[u8]) -> Result<Body, InvalidBody> {
+fn of_form(bytes: &[u8], deepest: usize) -> Result<Body, InvalidBody> {
     if bytes.trim_ascii_start().starts_with(b"{") {
-        return of_json(bytes);
+        return of_json(bytes, deepest);
     }
     of_envelope(form(bytes).map(|(key, value)| (key, json::raw(&value))))
 }
@@ -118,7 +159,7 @@ pub fn parameters(query: &str) -> Vec<(String, Option<String>)> {
 }
 
 /// The first part that is JSON is the envelope; other parts are files.
-async fn of_multipart(request: &HttpRequest, bytes: Bytes) -> Result<Body, InvalidBody> {
+async fn of_multipart(request: &HttpRequest, bytes: Bytes, deepest: usize) -> Result<Body, InvalidBody> {
     let invalid = |error: MultipartError| InvalidBody::Json(error.to_string());
     let whole = stream::iter([Ok::<_, PayloadError>(bytes)]);
     let mut parts = Multipart::new(request.headers(), whole);
@@ -131,7 +172,8 @@ async fn of_multipart(request: &HttpRequest, bytes: Bytes) -> Result<Body, Inval
             }
         }
         if is_json {
-            return of_json(&content);
+            let content = content.freeze();
+            return aside::by_size(content.len(), move || of_json(&content, deepest)).await;
         }
     }
     Ok(Body::default())

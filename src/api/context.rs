@@ -5,11 +5,13 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 
 use crate::auth::{Auth, Identity};
+use crate::budgets::Budgets;
 use crate::kazoo::account::Account;
 use crate::metrics::Metrics;
 use crate::store::SharedStore;
 use crate::world::World;
 
+use super::admission::Admission;
 use super::conditions::Conditions;
 use super::incoming::Incoming;
 use super::limit::Limiter;
@@ -30,6 +32,10 @@ pub struct Api {
     pub limiter: Limiter,
     /// Who changes which document.
     pub writers: Writers,
+    /// What requests may cost.
+    pub budgets: Budgets,
+    /// Who is let in.
+    pub admission: Admission,
     /// Time and new ids.
     pub world: World,
     /// What envelopes call this process.

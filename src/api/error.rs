@@ -6,12 +6,13 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::auth;
+use crate::budgets::Budget;
 use crate::document::json;
 use crate::kazoo::schema::{ValidationErrors, validation_error};
 use crate::store;
 
-/// The most bytes that a request's body may have.
-pub const MAX_BODY: usize = 8_000_000;
+/// The most bytes of what a client sent that an error says again.
+const LONGEST_ECHO: usize = 64 * 1024;
 
 /// After how many seconds a client may ask again that found the store out of reach.
 const STORE_PAUSE_S: u64 = 2;
@@ -58,6 +59,9 @@ pub enum Error {
     /// A condition of the request (`If-Match`) does not hold.
     #[error("precondition failed")]
     PreconditionFailed,
+    /// It would cost more than it may: the bound, and how much that is.
+    #[error("over the budget of {0}: {1}")]
+    OverBudget(Budget, usize),
     /// The store failed, or found a conflict.
     #[error(transparent)]
     Store(#[from] store::Error),
@@ -69,9 +73,9 @@ pub enum InvalidBody {
     /// It is not a JSON object, or not one that is taken.
     #[error("{0}")]
     Json(String),
-    /// It is longer than [`MAX_BODY`].
-    #[error("longer than {MAX_BODY} bytes")]
-    TooLarge,
+    /// It is longer than so many bytes.
+    #[error("longer than {0} bytes")]
+    TooLarge(usize),
     /// It has no `data`.
     #[error("no data")]
     NoData(Box<RawValue>),
@@ -150,6 +154,10 @@ impl Error {
             Self::NotAcceptable => Err(StatusCode::NOT_ACCEPTABLE),
             Self::UnsupportedMediaType => Err(StatusCode::UNSUPPORTED_MEDIA_TYPE),
             Self::PreconditionFailed => Err(StatusCode::PRECONDITION_FAILED),
+            Self::OverBudget(budget, most) => {
+                let (status, message, text) = over_budget(*budget, *most);
+                system(status, message, &text)
+            }
             Self::Store(store::Error::Conflict) => {
                 system(StatusCode::CONFLICT, "datastore_conflict", "conflicting documents")
             }
@@ -176,15 +184,26 @@ impl Error {
     pub fn is_fault(&self) -> bool {
         match self {
             Self::Store(error) | Self::Auth(auth::Error::Store(error)) => !matches!(error, store::Error::Conflict),
+            Self::OverBudget(budget, _) => *budget == Budget::Deadline,
             _ => false,
+        }
+    }
+
+    /// The bound that the request went over.
+    pub fn budget(&self) -> Option<Budget> {
+        match self {
+            Self::OverBudget(budget, _) => Some(*budget),
+            Self::InvalidBody(InvalidBody::TooLarge(_)) => Some(Budget::Body),
+            _ => None,
         }
     }
 
     /// After how many seconds the client may ask again, where that is known.
     pub fn retry_after(&self) -> Option<u64> {
         match self {
+            Self::OverBudget(Budget::Requests | Budget::InFlight, _) | Self::Auth(auth::Error::Busy) => Some(1),
+            Self::OverBudget(Budget::Deadline, _) => Some(STORE_PAUSE_S),
             Self::TooManyRequests(seconds) => Some(*seconds),
-            Self::Auth(auth::Error::Busy) => Some(1),
             Self::Store(error) | Self::Auth(auth::Error::Store(error)) if self.is_fault() => match error {
                 store::Error::Unreachable(_) | store::Error::TimedOut(_) => Some(STORE_PAUSE_S),
                 _ => None,
@@ -202,29 +221,80 @@ impl Error {
         }
     }
 
+    /// Whether the body was not read to its end, so that nothing else can be asked on its connection.
+    pub fn leaves_body_unread(&self) -> bool {
+        use Budget::{BodyTime, InFlight, Requests, Url};
+        match self {
+            Self::OverBudget(budget, _) => matches!(budget, BodyTime | InFlight | Requests | Url),
+            Self::InvalidBody(invalid) => matches!(invalid, InvalidBody::TooLarge(_) | InvalidBody::CutOff(_)),
+            _ => false,
+        }
+    }
+
     /// Whether the body was what was wrong: Kazoo finds that before it reads the token.
     pub fn is_of_body(&self) -> bool {
         matches!(self, Self::InvalidBody(_))
     }
 }
 
+/// The status, the word and the text for what went over a bound.
+fn over_budget(budget: Budget, most: usize) -> (StatusCode, &'static str, String) {
+    match budget {
+        Budget::Url => {
+            let text = format!("The path and the query must not be more than {most} bytes");
+            (StatusCode::URI_TOO_LONG, "uri_too_long", text)
+        }
+        Budget::Body => {
+            (StatusCode::PAYLOAD_TOO_LARGE, "too_large", format!("The body must not be more than {most} bytes"))
+        }
+        Budget::BodyTime => {
+            (StatusCode::REQUEST_TIMEOUT, "request_timeout", format!("The body did not arrive within {most} s"))
+        }
+        Budget::Conditions => {
+            (StatusCode::BAD_REQUEST, "too_large", format!("A filter must not have more than {most} conditions"))
+        }
+        Budget::Answer => {
+            let text = format!("The answer would be more than {most} bytes: ask for pages");
+            (StatusCode::BAD_REQUEST, "too_large", text)
+        }
+        Budget::Columns => {
+            let text = format!("The table would have more than {most} columns: ask for JSON");
+            (StatusCode::BAD_REQUEST, "too_large", text)
+        }
+        Budget::Requests => {
+            let text = format!("{most} requests are under way: try again");
+            (StatusCode::SERVICE_UNAVAILABLE, "overloaded", text)
+        }
+        Budget::InFlight => {
+            let text = format!("The requests under way hold {most} bytes: try again");
+            (StatusCode::SERVICE_UNAVAILABLE, "overloaded", text)
+        }
+        Budget::Deadline => {
+            (StatusCode::SERVICE_UNAVAILABLE, "timeout", format!("There was no answer within {most} s: try again"))
+        }
+    }
+}
+
 impl InvalidBody {
     fn status(&self) -> StatusCode {
         match self {
-            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             _ => StatusCode::BAD_REQUEST,
         }
     }
 
     fn errors(&self) -> ValidationErrors {
-        let value = |raw: &RawValue| json::tree(raw).unwrap_or_default();
+        let value = |raw: &RawValue| match raw.get().len() {
+            0..=LONGEST_ECHO => json::tree(raw).unwrap_or_default(),
+            _ => Value::Null,
+        };
         match self {
             Self::Json(message) | Self::CutOff(message) => {
                 validation_error("json", "invalid", json!({ "message": message, "target": "body" }))
             }
-            Self::TooLarge => {
-                let message = format!("Payload or Files must not be more than {MAX_BODY} bytes");
-                validation_error("file", "maxSize", json!({ "message": message, "target": MAX_BODY }))
+            Self::TooLarge(most) => {
+                let message = format!("Payload or Files must not be more than {most} bytes");
+                validation_error("file", "maxSize", json!({ "message": message, "target": most }))
             }
             Self::NoData(envelope) => validation_error(
                 "data",

@@ -22,8 +22,8 @@ pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The longest id of a client's that is taken.
 const LONGEST_REQUEST_ID: usize = 256;
 
-/// The most bytes that a parameter in an envelope may have: as many as all headers and the query together.
-const LONGEST_PARAMETER: usize = 131_072;
+/// The longest value in an envelope, in bytes, that is read as a parameter.
+const LONGEST_PARAMETER: usize = 64 * 1024;
 
 /// A request whose body was read.
 pub struct Incoming {
@@ -117,11 +117,10 @@ impl Incoming {
     }
 }
 
-/// A value of an envelope as a text, as `auth_token` and `verb` are read; one that is longer than any of them is as if it
-/// were not there.
+/// A value of an envelope as a text, as `auth_token` and `verb` are read. One longer than any parameter is none.
 fn text_of(envelope: &Document, key: &str) -> Option<String> {
-    let raw = envelope.get(key).filter(|raw| raw.get().len() <= LONGEST_PARAMETER)?;
-    let value = json::tree(raw).ok()?;
+    let value = envelope.get(key).filter(|value| value.get().len() <= LONGEST_PARAMETER)?;
+    let value = json::tree(value).ok()?;
     as_text(&value)
 }
 

@@ -1,6 +1,7 @@
 //! HTTP: the request pipeline, in the order of Kazoo's own checks (`api_resource`, `api_util`), and the resources at
 //! its end. It reads from top to bottom in `answer`.
 
+mod admission;
 mod answer;
 mod body;
 mod conditions;
@@ -8,6 +9,7 @@ mod context;
 mod csv;
 mod documents;
 mod error;
+mod held;
 mod incoming;
 mod limit;
 mod negotiation;
@@ -20,19 +22,23 @@ mod sign_in;
 mod writers;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix_web::http::Method;
 use actix_web::http::header::ACCESS_CONTROL_REQUEST_METHOD;
 use actix_web::{HttpRequest, HttpResponse, web};
+use tokio::time::timeout;
 
 use crate::auth::{self, Credentials, Identity};
+use crate::budgets::Budget;
 use crate::document::{DocId, json};
+use crate::in_flight;
 use crate::kazoo::account::{Account, AccountId};
 use crate::kazoo::documents::is_deleted;
 use crate::kazoo::verb::Verb;
 
 use answer::Answer;
+use body::{Body, Bounds};
 use conditions::Conditions;
 use context::Authorized;
 use incoming::Incoming;
@@ -40,6 +46,7 @@ use path::{NamedAccount, Path};
 use resource::Resource;
 use response::Frame;
 
+pub use admission::Admission;
 pub use context::Api;
 pub use error::Error;
 pub use limit::{Limiter, RateLimit};
@@ -62,6 +69,9 @@ pub async fn respond(request: HttpRequest, payload: web::Payload, api: web::Data
     let response = match api.answer(&request, payload, &mut frame).await {
         Ok(response) => response,
         Err(error) => {
+            if let Some(budget) = error.budget() {
+                api.metrics.over_budget(budget);
+            }
             if error.is_fault() {
                 log::error!("{} {error}", frame.request_id);
             }
@@ -117,14 +127,35 @@ impl Api {
         frame: &mut Frame,
     ) -> Result<HttpResponse, Error> {
         // the path, before the body is read
+        let budgets = &self.budgets;
+        if request.uri().path().len() + request.query_string().len() > budgets.max_url {
+            return Err(Error::OverBudget(Budget::Url, budgets.max_url));
+        }
         if request.uri().path() == "/" {
             return Ok(frame.greet());
         }
         let path = Path::parse(request.uri().path())?.ok_or(Error::NotFound)?;
-
-        // the body and what is asked of the answer
         frame.is_first_version = !path.has_pages;
-        let incoming = Incoming::new(request.clone(), body::read(request, payload).await?);
+
+        // the body, and a place to be answered in
+        let bounds = Bounds { budgets, admission: &self.admission };
+        let collected = bounds.collect(payload, async || self.is_believed(request).await);
+        let collected = in_time(budgets.body_time_out, Budget::BodyTime, collected);
+        let (body, charge) = collected.await?;
+        let _place = self.admission.enter()?;
+        let answered = async {
+            let body = body::read(request, body, budgets.max_nesting).await?;
+            self.answer_to(&Incoming::new(request.clone(), body), &path, frame).await
+        };
+        let answered = Box::pin(in_flight::of_request(Arc::clone(&charge), answered));
+        let response = in_time(budgets.deadline, Budget::Deadline, answered).await?;
+        Ok(held::until_sent(response, charge))
+    }
+
+    /// The same of a request whose body is there.
+    async fn answer_to(&self, incoming: &Incoming, path: &Path, frame: &mut Frame) -> Result<HttpResponse, Error> {
+        // what is asked of the answer
+        let request = &incoming.http;
         let credentials = incoming.credentials();
         frame.token = credentials.text().map(str::to_owned);
         frame.is_cors = incoming.is_cors();
@@ -135,7 +166,7 @@ impl Api {
 
         // who asks, as far as a token tells
         let identity = match &credentials {
-            Credentials::Token(_) => self.identify(&incoming, &credentials).await?,
+            Credentials::Token(_) => self.identify(incoming, &credentials).await?,
             _ => Err(auth::Error::InvalidCredentials),
         };
 
@@ -164,21 +195,21 @@ impl Api {
         // what needs no token; one that is sent is held to its restrictions
         if path.is_open {
             let identity = match credentials {
-                Credentials::Basic(_) => self.sign_in(&incoming, &credentials).await?,
+                Credentials::Basic(_) => self.sign_in(incoming, &credentials).await?,
                 _ => identity,
             };
             if let Ok(identity) = identity {
-                self.must_be_permitted(&identity, None, &path, verb).await?;
+                self.must_be_permitted(&identity, None, path, verb).await?;
             }
-            frame.negotiate(request, &incoming)?;
-            return Ok(frame.respond(&self.open(&incoming, &path, frame).await?));
+            frame.negotiate(request, incoming)?;
+            return Ok(frame.respond(&self.open(incoming, path, frame).await?));
         }
 
         // the account, the credentials, the right
-        let account = self.account(&path, identity.as_ref().ok()).await?;
+        let account = self.account(path, identity.as_ref().ok()).await?;
         frame.account = account.as_ref().map(|account| account.id);
         let identity = match credentials {
-            Credentials::Basic(_) => self.sign_in(&incoming, &credentials).await??,
+            Credentials::Basic(_) => self.sign_in(incoming, &credentials).await??,
             _ => {
                 self.limiter.request(request, frame.account)?;
                 identity?
@@ -187,19 +218,19 @@ impl Api {
         if path.end.is_none() {
             return Err(Error::NotFound);
         }
-        self.must_be_permitted(&identity, account.as_deref(), &path, verb).await?;
+        self.must_be_permitted(&identity, account.as_deref(), path, verb).await?;
         if path.resource == Resource::About {
             return Ok(frame.respond(&about()));
         }
         let account = account.ok_or(auth::Error::Forbidden)?;
         self.auth.decide(async |evidence| evidence.must_be_let_act_on(&identity, account.id).await).await?;
-        frame.negotiate(request, &incoming)?;
+        frame.negotiate(request, incoming)?;
         if path.is_too_long {
             return Err(Error::NotFound);
         }
-        self.must_exist(&account, &path).await?;
+        self.must_exist(&account, path).await?;
 
-        let authorized = Authorized { api: self, incoming: &incoming, path: &path, frame, identity, account };
+        let authorized = Authorized { api: self, incoming, path, frame, identity, account };
         let answer = authorized.answer(verb).await?;
         Ok(frame.respond(&answer))
     }
@@ -219,6 +250,18 @@ impl Api {
             Resource::SchemaValidation(name) => schemas::validate(&self.schemas, incoming, name).await,
             _ => Err(Error::NotFound),
         }
+    }
+
+    /// Whether what a request carries outside of its body is believed.
+    async fn is_believed(&self, request: &HttpRequest) -> bool {
+        let incoming = Incoming::new(request.clone(), Body::default());
+        let credentials = incoming.credentials();
+        let identity = match &credentials {
+            Credentials::Token(_) => self.identify(&incoming, &credentials).await,
+            Credentials::Basic(_) => self.sign_in(&incoming, &credentials).await,
+            Credentials::Foreign(_) | Credentials::None => return false,
+        };
+        matches!(identity, Ok(Ok(_)))
     }
 
     /// Whom credentials speak for, or why nobody believes them.
@@ -308,6 +351,14 @@ impl Authorized<'_> {
             _ => self.api.schemas(self.incoming, self.path).await,
         }
     }
+}
+
+/// Does something within a time.
+///
+/// Errors: it takes longer.
+async fn in_time<T>(most: Duration, budget: Budget, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let seconds = usize::try_from(most.as_secs()).unwrap_or(usize::MAX);
+    timeout(most, work).await.unwrap_or(Err(Error::OverBudget(budget, seconds)))
 }
 
 /// `GET /v2/about`: who answers here.

@@ -210,6 +210,9 @@ impl Frame {
         if let Some(seconds) = error.retry_after() {
             response.insert_header((RETRY_AFTER, seconds.to_string()));
         }
+        if error.leaves_body_unread() {
+            response.force_close();
+        }
         if self.jsonp.is_some() {
             response.insert_header((CONTENT_TYPE, "application/javascript"));
         }

@@ -15,7 +15,7 @@ use crossbar_groups::config::Command;
 /// Errors: why it can't be done, in a line.
 pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Serve(arguments) => serve::serve(arguments).await,
+        Command::Serve(arguments) => serve::serve(*arguments).await,
         Command::Import(arguments) => dumps::import(arguments).await,
         Command::Export(arguments) => dumps::export(arguments).await,
         Command::Views(command) => return operate::views(command).await,

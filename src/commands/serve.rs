@@ -14,6 +14,7 @@ use super::output::print;
 
 /// Serves until the process is asked to stop.
 pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
+    allow_many_connections();
     let stop = stopped().context("can't wait for signals")?;
     if !arguments.demo {
         let store = open_store(&arguments.store.location()?).await?;
@@ -29,6 +30,13 @@ pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
     let application = Application::build(&arguments, store, World::real())?;
     print(&demo::introduction(application.address(), &token, folder.path())?)?;
     Ok(application.run_until(stop).await?)
+}
+
+/// Each connection is an open file, of which a process may have a thousand unless it asks for more.
+fn allow_many_connections() {
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        log::warn!("the number of open files stays as it is: {error}");
+    }
 }
 
 /// Ends when the process is asked to stop, by SIGTERM or SIGINT.

@@ -17,9 +17,9 @@ pub enum Refused {
     /// It is not JSON, or not in UTF-8.
     #[error("{0}")]
     Syntax(String),
-    /// It is nested deeper than [`DEEPEST`].
-    #[error("JSON must not be nested more than {DEEPEST} levels")]
-    TooDeep,
+    /// It is nested more levels deep than these.
+    #[error("JSON must not be nested more than {0} levels")]
+    TooDeep(usize),
     /// A string holds half of a surrogate pair, which no Unicode text can.
     #[error("a string holds half of a surrogate pair")]
     LoneSurrogate,
@@ -28,26 +28,26 @@ pub enum Refused {
     NumberTooLarge,
 }
 
-/// Checks that `bytes` are one JSON value that may be kept, and gives it.
+/// Checks that `bytes` are one JSON value that may be kept, nested so many levels deep at the most, and gives it.
 ///
 /// Errors: [`Refused`], which says why.
-pub fn check(bytes: &[u8]) -> Result<&RawValue, Refused> {
+pub fn check(bytes: &[u8], deepest: usize) -> Result<&RawValue, Refused> {
     let text = std::str::from_utf8(bytes).map_err(|error| Refused::Syntax(error.to_string()))?;
     let raw: &RawValue = serde_json::from_str(text).map_err(|error| Refused::Syntax(error.to_string()))?;
-    scan(raw.get())?;
+    scan(raw.get(), deepest)?;
     Ok(raw)
 }
 
 /// The tree of a value, or why it is not made: only for the few values that a rule walks.
 pub fn tree(raw: &RawValue) -> Result<Value, Refused> {
-    scan(raw.get())?;
+    scan(raw.get(), DEEPEST)?;
     let mut reader = serde_json::Deserializer::from_str(raw.get());
     reader.disable_recursion_limit();
     Tree.deserialize(&mut reader).map_err(|error| Refused::Syntax(error.to_string()))
 }
 
 /// One pass over well-formed JSON, for what its grammar doesn't rule out.
-fn scan(text: &str) -> Result<(), Refused> {
+fn scan(text: &str, deepest: usize) -> Result<(), Refused> {
     let bytes = text.as_bytes();
     let mut depth = 0usize;
     let mut at = 0usize;
@@ -70,8 +70,8 @@ fn scan(text: &str) -> Result<(), Refused> {
             }
             b'{' | b'[' if !in_string => {
                 depth += 1;
-                if depth > DEEPEST {
-                    return Err(Refused::TooDeep);
+                if depth > deepest {
+                    return Err(Refused::TooDeep(deepest));
                 }
             }
             b'}' | b']' if !in_string => depth -= 1,
@@ -286,15 +286,15 @@ mod tests {
     #[test]
     fn depth_and_surrogates_are_checked_wherever_they_stand() {
         let nested = |levels: usize| format!("{}1{}", "[".repeat(levels), "]".repeat(levels));
-        assert!(check(nested(DEEPEST).as_bytes()).is_ok());
-        assert_eq!(check(nested(DEEPEST + 1).as_bytes()).unwrap_err(), Refused::TooDeep);
-        assert!(check(nested(100_000).as_bytes()).is_err());
+        assert!(check(nested(DEEPEST).as_bytes(), DEEPEST).is_ok());
+        assert_eq!(check(nested(DEEPEST + 1).as_bytes(), DEEPEST).unwrap_err(), Refused::TooDeep(DEEPEST));
+        assert!(check(nested(100_000).as_bytes(), DEEPEST).is_err());
 
         for text in [r#"{"a":["\ud800"]}"#, r#"{"\udc00":1}"#, r#""\ud800\ud800""#, r#""\ud800x""#] {
-            assert_eq!(check(text.as_bytes()).unwrap_err(), Refused::LoneSurrogate, "{text}");
+            assert_eq!(check(text.as_bytes(), DEEPEST).unwrap_err(), Refused::LoneSurrogate, "{text}");
         }
         for text in [r#""\ud83d\ude00""#, r#""\\ud800""#, r#""[[[\"{{{""#, r#""\u00e9""#] {
-            assert!(check(text.as_bytes()).is_ok(), "{text}");
+            assert!(check(text.as_bytes(), DEEPEST).is_ok(), "{text}");
         }
     }
 

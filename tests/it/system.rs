@@ -193,11 +193,11 @@ fn however_much_is_wrong_a_hundred_findings_are_named() {
 
 #[test]
 fn indentation_makes_no_bomb() {
-    let (_test, _account, app) = of_its_own();
+    let (_test, account, app) = of_its_own();
     let json = |path: &str| {
         let nested = format!("{}{}", "[".repeat(500), "]".repeat(500));
         let body = format!(r#"{{"data":{{"name":"x","nested":[{}[]]}}}}"#, format!("{nested},").repeat(500));
-        let headers = [("Content-Type", "application/json")];
+        let headers = [("X-Auth-Token", account.token.as_str()), ("Content-Type", "application/json")];
         let answer = client::send(app.address, "PUT", path, &headers, Some(body.as_bytes())).unwrap();
         assert_eq!(answer.status, 201);
         (body.len(), answer.body.len())

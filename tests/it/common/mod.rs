@@ -309,7 +309,7 @@ impl Drop for TestApp {
 
 fn serve_arguments(arguments: &[&str]) -> ServeArguments {
     match CommandLine::try_parse_from(arguments).unwrap().command {
-        Command::Serve(arguments) => arguments,
+        Command::Serve(arguments) => *arguments,
         _ => unreachable!(),
     }
 }
