@@ -1,5 +1,6 @@
 //! What the targets share.
 
+use crossbar_groups::document::json::DEEPEST;
 use crossbar_groups::document::{Document, json};
 use serde_json::value::RawValue;
 
@@ -11,7 +12,7 @@ pub fn parts<const N: usize>(input: &[u8]) -> [&[u8]; N] {
 
 /// The JSON that the service would take of a client's bytes, as it keeps it.
 pub fn kept(bytes: &[u8]) -> Option<Box<RawValue>> {
-    let compact = json::compact(json::check(bytes).ok()?.get()).ok()?;
+    let compact = json::compact(json::check(bytes, DEEPEST).ok()?.get()).ok()?;
     Some(RawValue::from_string(compact).expect("compact JSON is JSON"))
 }
 

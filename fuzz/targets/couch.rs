@@ -5,7 +5,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{LazyLock, Mutex};
 use std::thread;
 
 use crossbar_groups::databases;
@@ -23,15 +23,8 @@ static ANSWER: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 static COUCH: LazyLock<(Runtime, Couch)> = LazyLock::new(|| {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    thread::spawn(move || {
-        listener
-            .incoming()
-            .for_each(|stream| drop(thread::spawn(|| serve(stream.unwrap()))))
-    });
-    (
-        Builder::new_current_thread().enable_all().build().unwrap(),
-        Couch::new(&[url]).unwrap(),
-    )
+    thread::spawn(move || listener.incoming().for_each(|stream| drop(thread::spawn(|| serve(stream.unwrap())))));
+    (Builder::new_current_thread().enable_all().build().unwrap(), Couch::new(&[url]).unwrap())
 });
 
 /// Gives the answer to one request after the other.
@@ -46,9 +39,7 @@ fn serve(stream: TcpStream) -> Option<()> {
                 break;
             }
             let line = line.to_ascii_lowercase();
-            length = line
-                .strip_prefix("content-length: ")
-                .map_or(length, |length| length.trim().parse().unwrap());
+            length = line.strip_prefix("content-length: ").map_or(length, |length| length.trim().parse().unwrap());
         }
         reader.by_ref().take(length).read_to_end(&mut Vec::new()).ok()?;
         let answer = ANSWER.lock().unwrap().clone();
@@ -58,17 +49,12 @@ fn serve(stream: TcpStream) -> Option<()> {
 
 fuzz_target!(|input: &[u8]| {
     let [status, body] = parts(input);
-    let status: u16 = std::str::from_utf8(status)
-        .ok()
-        .and_then(|status| status.parse().ok())
-        .unwrap_or(200);
+    let status: u16 = std::str::from_utf8(status).ok().and_then(|status| status.parse().ok()).unwrap_or(200);
     if !(200..600).contains(&status) || matches!(status, 204 | 304 | 500..) {
         return;
     }
-    let head = format!(
-        "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
-        body.len()
-    );
+    let head =
+        format!("HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.len());
     *ANSWER.lock().unwrap() = [head.as_bytes(), body].concat();
 
     let (runtime, couch) = &*COUCH;
@@ -76,18 +62,13 @@ fuzz_target!(|input: &[u8]| {
     runtime.block_on(async {
         drop(couch.check().await);
         if let Ok(Some(document)) = couch.get(&database, &id).await {
-            assert_eq!(
-                Document::parse(&document.to_json()).unwrap().to_json(),
-                document.to_json()
-            );
+            assert_eq!(Document::parse(&document.to_json()).unwrap().to_json(), document.to_json());
         }
         let of_key = Query::of_key_from("k", "g").with_documents();
         if let Ok(rows) = couch.rows(&database, &GROUPS, of_key).try_collect::<Vec<_>>().await {
             assert!(rows.iter().all(|row| row.key != "k" || row.id.as_str() >= "g"));
         }
-        let group: Document = [("_id".to_owned(), serde_json::value::to_raw_value("g").unwrap())]
-            .into_iter()
-            .collect();
+        let group: Document = [("_id".to_owned(), serde_json::value::to_raw_value("g").unwrap())].into_iter().collect();
         drop(couch.put(&database, &group).await);
         drop(couch.load(&database, vec![group]).await);
         drop(couch.databases().await);

@@ -42,10 +42,7 @@ fn kept(document: &Document) -> Vec<(&str, &str)> {
 
 /// Every line of a table has as many cells.
 fn check_csv(table: &str) {
-    let mut lines = csv::ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(false)
-        .from_reader(table.as_bytes());
+    let mut lines = csv::ReaderBuilder::new().has_headers(false).flexible(false).from_reader(table.as_bytes());
     assert!(lines.records().all(|line| line.is_ok()), "{table}");
 }
 
@@ -71,15 +68,9 @@ fuzz_target!(|input: &[u8]| {
     assert!(merged.iter().all(|(key, _)| !is_private(key) && key != "id"));
     let twice = merge(&merged, sent.clone());
     assert_eq!(merge(&twice, sent.clone()).to_json(), twice.to_json());
-    for written in [
-        replace(&existing, submitted(sent.clone()), &author),
-        replace(&existing, merged, &author),
-    ] {
+    for written in [replace(&existing, submitted(sent.clone()), &author), replace(&existing, merged, &author)] {
         assert_eq!(kept(&written), kept(&existing));
-        assert_eq!(
-            written.get("pvt_type").map(|raw| raw.get()),
-            existing.get("pvt_type").map(|raw| raw.get())
-        );
+        assert_eq!(written.get("pvt_type").map(|raw| raw.get()), existing.get("pvt_type").map(|raw| raw.get()));
         assert_eq!(written.is_true("pvt_deleted"), existing.is_true("pvt_deleted"));
         let shown = public(&written);
         assert!(shown.iter().all(|(key, _)| !is_private(key)));

@@ -51,14 +51,9 @@ fuzz_target!(|input: &[u8]| {
         for flag in ["--store", "--amqp"] {
             let parsed = CommandLine::try_parse_from(["crossbar-groups", "serve", flag, value]);
             if let Err(error) = parsed {
-                assert!(
-                    !error.to_string().contains(PASSWORD) || value.starts_with('-'),
-                    "{error}"
-                );
+                assert!(!error.to_string().contains(PASSWORD) || value.starts_with('-'), "{error}");
             }
         }
     }
-    drop(CommandLine::try_parse_from(
-        ["crossbar-groups"].into_iter().chain(arguments.split_whitespace()),
-    ));
+    drop(CommandLine::try_parse_from(["crossbar-groups"].into_iter().chain(arguments.split_whitespace())));
 });

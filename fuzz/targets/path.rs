@@ -40,25 +40,18 @@ fuzz_target!(|input: &[u8]| {
 
     let parameters = parameters(query);
     let filter = |not: bool| {
-        let turned = parameters
-            .iter()
-            .map(|(key, value)| match key.strip_prefix("filter_").filter(|_| not) {
-                Some(path) => (format!("filter_not_{path}"), value.as_deref()),
-                None => (key.clone(), value.as_deref()),
-            });
+        let turned = parameters.iter().map(|(key, value)| match key.strip_prefix("filter_").filter(|_| not) {
+            Some(path) => (format!("filter_not_{path}"), value.as_deref()),
+            None => (key.clone(), value.as_deref()),
+        });
         let turned: Vec<_> = turned.collect();
         Filter::of_query(turned.iter().map(|(key, value)| (key.as_str(), *value)))
     };
     let document = object(document).unwrap_or_default();
     let accepts = filter(false).accepts(&document);
-    assert_eq!(
-        filter(false).accepts(&Document::parse(&document.to_json()).unwrap()),
-        accepts
-    );
+    assert_eq!(filter(false).accepts(&Document::parse(&document.to_json()).unwrap()), accepts);
     assert!(
-        !parameters
-            .iter()
-            .any(|(key, _)| key.starts_with("filter_") && !key.starts_with("filter_not_"))
+        !parameters.iter().any(|(key, _)| key.starts_with("filter_") && !key.starts_with("filter_not_"))
             || !accepts
             || !filter(true).accepts(&document),
         "a value is what it is not"

@@ -20,10 +20,7 @@ fuzz_target!(|input: &[u8]| {
         }
     }
 
-    let Some(operators) = std::str::from_utf8(schema)
-        .ok()
-        .and_then(|text| Document::parse(text).ok())
-    else {
+    let Some(operators) = std::str::from_utf8(schema).ok().and_then(|text| Document::parse(text).ok()) else {
         return;
     };
     Schema::references(&operators);

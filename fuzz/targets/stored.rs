@@ -19,18 +19,14 @@ use libfuzzer_sys::fuzz_target;
 fn rows(document: &Document) -> Vec<(&'static str, String, String)> {
     let mut rows = Vec::new();
     for view in views::ALL {
-        (view.map)(document, &mut |key, value| {
-            rows.push((view.name, key.to_owned(), value.get().to_owned()))
-        });
+        (view.map)(document, &mut |key, value| rows.push((view.name, key.to_owned(), value.get().to_owned())));
     }
     rows
 }
 
 fuzz_target!(|input: &[u8]| {
     let [document, parameters] = parts(input);
-    let document = std::str::from_utf8(document)
-        .ok()
-        .and_then(|text| Document::parse(text).ok());
+    let document = std::str::from_utf8(document).ok().and_then(|text| Document::parse(text).ok());
     let Some(document) = document else { return };
     let id: AccountId = "3e30d852896b2a7fd6dd579074f12a3b".parse().unwrap();
     let database: DbName = id.database();
@@ -41,10 +37,7 @@ fuzz_target!(|input: &[u8]| {
         assert!(Document::parse(row).is_ok());
     }
     let endpoints: Vec<String> = group::endpoints(&document).map(|(id, _)| id).collect();
-    assert_eq!(
-        group::endpoints(&group::without_endpoints(&document, &endpoints, 0)).count(),
-        0
-    );
+    assert_eq!(group::endpoints(&group::without_endpoints(&document, &endpoints, 0)).count(), 0);
     let revision = document.next_revision(document.revision().as_ref());
     if let Some(notice) = Notice::of(&database, &document, &revision, "node", "message") {
         assert!(notice.routing_key.len() <= 255 && Document::parse(&notice.body).is_ok());
@@ -54,10 +47,7 @@ fuzz_target!(|input: &[u8]| {
     let settings = Settings::new(&config, [&config].into_iter(), Some(&config));
     assert!(settings.token_lifetime(Method::Credentials) > 0);
     settings.asks_for_second_factor(Method::ApiKey, id, false);
-    let ui = Ui::of_configs(&HashMap::from([
-        ("cluster", document.clone()),
-        ("callflow", document.clone()),
-    ]));
+    let ui = Ui::of_configs(&HashMap::from([("cluster", document.clone()), ("callflow", document.clone())]));
     if let Some(account) = Account::of_document(id, &document) {
         assert!(account.may_act_on(&account));
         profile::of(&account, None, None, Some(id), &ui);
@@ -65,17 +55,9 @@ fuzz_target!(|input: &[u8]| {
 
     let own = Restrictions::of_account(&document).unwrap_or_default();
     let system = Restrictions::of_system(&document);
-    let parameters: Vec<String> = String::from_utf8_lossy(parameters)
-        .split('/')
-        .map(str::to_owned)
-        .collect();
+    let parameters: Vec<String> = String::from_utf8_lossy(parameters).split('/').map(str::to_owned).collect();
     for account in [Whose::Nobody, Whose::Own(id), Whose::Descendant(id), Whose::Other(id)] {
-        let access = Access {
-            noun: "groups",
-            parameters: &parameters,
-            account,
-            verb: Verb::Get,
-        };
+        let access = Access { noun: "groups", parameters: &parameters, account, verb: Verb::Get };
         drop(allow(&own, &system, "cb_user_auth", own.default_priv_level(), &access));
     }
 });

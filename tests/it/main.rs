@@ -12,6 +12,7 @@ mod cli;
 mod common;
 mod contention;
 mod contract;
+mod hostile;
 mod life;
 mod nodes;
 mod notices;

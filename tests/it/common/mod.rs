@@ -5,6 +5,7 @@
 //! embedded store alone, and `scripts/test` says so. Those that need an AMQP broker use the one at `$AMQP_URL`.
 
 pub mod client;
+pub mod hostile;
 pub mod program;
 pub mod proxy;
 pub mod recording;
@@ -128,6 +129,22 @@ impl TestStore {
             (_, Some(store)) => Arc::clone(store),
             (Kind::Couch(url), None) => Arc::new(Couch::new(&[url]).unwrap()),
             (Kind::Embedded, None) => unreachable!(),
+        }
+    }
+
+    /// The store as the program names it. It is closed here until it is taken back: a folder has one owner.
+    pub fn hand_over(&mut self) -> String {
+        self.opened = None;
+        match (&self.kind, &self.folder) {
+            (Kind::Couch(url), _) => url.clone(),
+            (Kind::Embedded, folder) => folder.as_ref().unwrap().path().to_str().unwrap().to_owned(),
+        }
+    }
+
+    /// Opens the store again.
+    pub fn take_back(&mut self) {
+        if let Some(folder) = &self.folder {
+            self.opened = Some(Arc::new(Embedded::open(folder.path(), views::ALL).unwrap()));
         }
     }
 
