@@ -4,10 +4,11 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use prometheus::IntGauge;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// What is no larger is not charged.
-const SMALL: usize = 64 * 1024;
+pub const SMALL: usize = 64 * 1024;
 
 tokio::task_local! {
     /// The charge of the request that is being answered; none where other work is done.
@@ -19,6 +20,7 @@ tokio::task_local! {
 pub struct InFlight {
     bytes: Arc<Semaphore>,
     most: u32,
+    held: IntGauge,
 }
 
 /// What one request is charged; it is given back when this is dropped.
@@ -29,10 +31,10 @@ pub struct Charge {
 }
 
 impl InFlight {
-    /// So many bytes.
-    pub fn new(most: usize) -> Self {
+    /// So many bytes; those that are held are told by `held`.
+    pub fn new(most: usize, held: IntGauge) -> Self {
         let most = u32::try_from(most).unwrap_or(u32::MAX);
-        Self { bytes: Arc::new(Semaphore::new(most as usize)), most }
+        Self { bytes: Arc::new(Semaphore::new(most as usize)), most, held }
     }
 
     /// A request that holds nothing yet.
@@ -75,6 +77,7 @@ impl Charge {
     }
 
     fn add(&self, permit: OwnedSemaphorePermit) {
+        self.of.held.add(count(&permit));
         let mut held = self.held();
         match held.as_mut() {
             Some(held) => held.merge(permit),
@@ -85,6 +88,18 @@ impl Charge {
     fn held(&self) -> MutexGuard<'_, Option<OwnedSemaphorePermit>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        if let Some(permit) = self.held().as_ref() {
+            self.of.held.sub(count(permit));
+        }
+    }
+}
+
+fn count(permit: &OwnedSemaphorePermit) -> i64 {
+    i64::try_from(permit.num_permits()).unwrap_or(i64::MAX)
 }
 
 /// Answers a request whose charge this is.
@@ -107,7 +122,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_request_is_charged_for_its_largest_thing_until_it_ends() {
-        let all = InFlight::new(MANY);
+        let held = IntGauge::new("held", "held").unwrap();
+        let all = InFlight::new(MANY, held.clone());
         let (one, other) = (all.charge(), all.charge());
         for bytes in [SMALL, 6 * SMALL, 4 * SMALL, 6 * SMALL] {
             assert!(one.take(bytes));
@@ -115,13 +131,14 @@ mod tests {
         assert!(!other.take(5 * SMALL));
         assert!(other.take(4 * SMALL) && other.take(SMALL));
         assert!(!one.take(7 * SMALL));
+        assert_eq!(held.get(), 10 * 64 * 1024);
         drop(one);
         assert!(other.take(MANY) && other.take(2 * MANY - 1) == other.take(MANY));
     }
 
     #[tokio::test]
     async fn who_waits_goes_on_when_another_ends() {
-        let all = InFlight::new(MANY);
+        let all = InFlight::new(MANY, IntGauge::new("held", "held").unwrap());
         let (one, other) = (all.charge(), all.charge());
         assert!(one.take(MANY));
         let waiting = tokio::spawn(of_request(other, wait_for(3 * MANY)));

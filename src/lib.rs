@@ -123,7 +123,7 @@ impl Application {
             limiter: Limiter::new(arguments.rate_limit, arguments.trusted_proxy.iter().copied()),
             store,
             writers: Writers::default(),
-            admission: Admission::new(&arguments.budgets),
+            admission: Admission::new(&arguments.budgets, &metrics),
             budgets: arguments.budgets.clone(),
             world,
             node: URL_SAFE_NO_PAD.encode(Md5::digest(address.to_string())),

@@ -4,7 +4,8 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus::{
-    Encoder, Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
+    Encoder, Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
 };
 
 use crate::budgets::Budget;
@@ -19,6 +20,8 @@ pub struct Metrics {
     requests: IntCounterVec,
     request_seconds: HistogramVec,
     over_budget: IntCounterVec,
+    requests_under_way: IntGauge,
+    bytes_in_flight: IntGauge,
     store_calls: IntCounterVec,
     store_seconds: HistogramVec,
     cache_lookups: IntCounterVec,
@@ -49,6 +52,11 @@ impl Metrics {
             over_budget: IntCounterVec::new(
                 Opts::new("crossbar_over_budget_total", "Requests that went over a bound, by its name"),
                 &["budget"],
+            )?,
+            requests_under_way: IntGauge::new("crossbar_requests_under_way", "Requests that are being answered")?,
+            bytes_in_flight: IntGauge::new(
+                "crossbar_bytes_in_flight",
+                "Bytes of large bodies, documents and answers that requests hold",
             )?,
             store_calls: IntCounterVec::new(
                 Opts::new("crossbar_store_calls_total", "Calls of the store (CouchDB), by call and outcome"),
@@ -81,6 +89,8 @@ impl Metrics {
             Box::new(metrics.requests.clone()) as Box<dyn prometheus::core::Collector>,
             Box::new(metrics.request_seconds.clone()),
             Box::new(metrics.over_budget.clone()),
+            Box::new(metrics.requests_under_way.clone()),
+            Box::new(metrics.bytes_in_flight.clone()),
             Box::new(metrics.store_calls.clone()),
             Box::new(metrics.store_seconds.clone()),
             Box::new(metrics.cache_lookups.clone()),
@@ -104,6 +114,16 @@ impl Metrics {
     /// A request went over a bound.
     pub fn over_budget(&self, budget: Budget) {
         self.over_budget.with_label_values(&[budget.name()]).inc();
+    }
+
+    /// How many requests are being answered: to be kept by who lets them in.
+    pub fn requests_under_way(&self) -> IntGauge {
+        self.requests_under_way.clone()
+    }
+
+    /// How many bytes requests hold: to be kept by who charges them.
+    pub fn bytes_in_flight(&self) -> IntGauge {
+        self.bytes_in_flight.clone()
     }
 
     /// The store answered.

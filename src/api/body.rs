@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use crate::aside;
 use crate::budgets::{Budget, Budgets};
 use crate::document::{Document, json};
-use crate::in_flight::Charge;
+use crate::in_flight::{Charge, SMALL};
 
 use super::admission::Admission;
 use super::error::{Error, InvalidBody};
@@ -63,8 +63,7 @@ pub struct Bounds<'a> {
 }
 
 impl Bounds<'_> {
-    /// Reads a request's whole body. One that is longer than anybody's may be is read on only if whoever sends it
-    /// `is_believed`.
+    /// Reads a request's whole body. Of one that is not small it matters whether whoever sends it `is_believed`.
     ///
     /// Errors: it is too long, too slow, or there is no room for it.
     pub async fn collect(
@@ -80,7 +79,7 @@ impl Bounds<'_> {
         while let Some(chunk) = payload.next().await {
             let chunk = chunk.map_err(|error| InvalidBody::CutOff(error.to_string()))?;
             let length = bytes.len() + chunk.len();
-            if length > most
+            if length > most.min(SMALL)
                 && length <= max_body
                 && let Some(is_believed) = is_believed.take()
                 && is_believed().await

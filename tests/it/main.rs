@@ -6,6 +6,7 @@
 
 #![allow(clippy::pedantic, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what panics has failed")]
 
+mod admission;
 mod auth;
 mod beside;
 mod cli;
