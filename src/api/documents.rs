@@ -22,7 +22,7 @@ use crate::store::{self, Query, Row};
 use super::answer::{Answer, Data, Paging, Shown};
 use super::body::ContentType;
 use super::context::Authorized;
-use super::error::Error;
+use super::error::{Error, LONGEST_ECHO, echo};
 
 /// How many rows are read at a time at the most.
 const BATCH: usize = 1_000;
@@ -186,15 +186,17 @@ fn named_id(data: &Document) -> Option<Result<DocId, Error>> {
     const PLACES: [&[&str]; 5] = [&["_id"], &["id"], &["ID"], &["value", "id"], &["doc", "_id"]];
     let at = |place: &[&str]| {
         let (first, rest) = place.split_first()?;
-        let value = json::tree(data.get(first)?).ok()?;
-        let value = rest.iter().try_fold(&value, |value, key| value.get(key))?.clone();
-        Some(value).filter(|value| !value.is_null())
+        let value = rest.iter().try_fold(data.get(first)?, |value, key| json::last_field(value, key))?;
+        Some(value).filter(|value| value.get() != "null")
     };
-    let given = PLACES.iter().find_map(|place| at(place)).filter(|given| !is_empty(given))?;
-    let id = given.as_str().and_then(|id| id.parse().ok());
+    let given = PLACES.iter().find_map(|place| at(place))?;
+    if given.get().len() <= LONGEST_ECHO && is_empty(&echo(given)) {
+        return None;
+    }
+    let id = json::text(given).and_then(|id| id.parse().ok());
     Some(id.ok_or_else(|| {
         let message = "The id must be a text that does not begin with an underscore and holds no slash";
-        validation_error("id", "pattern", value!({ "message": message, "value": given })).into()
+        validation_error("id", "pattern", value!({ "message": message, "value": echo(given) })).into()
     }))
 }
 

@@ -12,7 +12,7 @@ use crate::kazoo::schema::{ValidationErrors, validation_error};
 use crate::store;
 
 /// The most bytes of what a client sent that an error says again.
-const LONGEST_ECHO: usize = 64 * 1024;
+pub(super) const LONGEST_ECHO: usize = 64 * 1024;
 
 /// After how many seconds a client may ask again that found the store out of reach.
 const STORE_PAUSE_S: u64 = 2;
@@ -275,6 +275,14 @@ fn over_budget(budget: Budget, most: usize) -> (StatusCode, &'static str, String
     }
 }
 
+/// What a client sent, to be told in what way it is wrong; null for what is too long to be repeated.
+pub(super) fn echo(sent: &RawValue) -> Value {
+    match sent.get().len() {
+        0..=LONGEST_ECHO => json::tree(sent).unwrap_or_default(),
+        _ => Value::Null,
+    }
+}
+
 impl InvalidBody {
     fn status(&self) -> StatusCode {
         match self {
@@ -284,10 +292,6 @@ impl InvalidBody {
     }
 
     fn errors(&self) -> ValidationErrors {
-        let value = |raw: &RawValue| match raw.get().len() {
-            0..=LONGEST_ECHO => json::tree(raw).unwrap_or_default(),
-            _ => Value::Null,
-        };
         match self {
             Self::Json(message) | Self::CutOff(message) => {
                 validation_error("json", "invalid", json!({ "message": message, "target": "body" }))
@@ -299,12 +303,12 @@ impl InvalidBody {
             Self::NoData(envelope) => validation_error(
                 "data",
                 "required",
-                json!({ "message": "Field is required but missing", "value": value(envelope) }),
+                json!({ "message": "Field is required but missing", "value": echo(envelope) }),
             ),
             Self::DataType(data) => {
                 let target = "object, array";
                 let message = format!("Value did not match type(s): {target}");
-                validation_error("data", "type", json!({ "message": message, "target": target, "value": value(data) }))
+                validation_error("data", "type", json!({ "message": message, "target": target, "value": echo(data) }))
             }
             Self::Jsonp(name) => validation_error(
                 "jsonp",

@@ -253,6 +253,11 @@ pub fn first_field(object: &RawValue, key: &str) -> Option<Box<RawValue>> {
     fields(object).into_iter().find(|(of, _)| of == key).map(|(_, value)| value.to_owned())
 }
 
+/// The value that a field of this name counts with: the last, where an object has the same key twice.
+pub fn last_field<'a>(object: &'a RawValue, key: &str) -> Option<&'a RawValue> {
+    fields(object).into_iter().rev().find(|(of, _)| of == key).map(|(_, value)| value)
+}
+
 /// The fields of an object as they stand, also those whose key stands twice; none of what is no object.
 pub fn fields(object: &RawValue) -> Vec<(String, &RawValue)> {
     struct Fields;
@@ -401,10 +406,12 @@ mod tests {
     }
 
     #[test]
-    fn the_first_of_two_fields() {
+    fn the_first_and_the_last_of_two_fields() {
         let raw = raw(&serde_json::json!({}));
         assert!(first_field(&raw, "a").is_none());
         let twice: &RawValue = serde_json::from_str(r#"{"a":1,"b":[{}],"a":2}"#).unwrap();
         assert_eq!(first_field(twice, "a").unwrap().get(), "1");
+        assert_eq!(last_field(twice, "a").unwrap().get(), "2");
+        assert!(last_field(serde_json::from_str("[1]").unwrap(), "a").is_none());
     }
 }

@@ -93,7 +93,7 @@ fn attack(kind: Kind) {
         own: (own.id.to_string(), own.user.to_string()),
         token: own.token.clone(),
         other: (other.id.to_string(), other.user.to_string()),
-        other_token: other.token,
+        other_token: other.token.clone(),
         foreign_token: foreign.token,
         ids,
     };
@@ -140,7 +140,7 @@ fn attack(kind: Kind) {
     assert_eq!(texts(documents(&test, &other.database())), texts(other_before), "the other account's documents");
     for (id, document) in documents(&test, &own.database()) {
         match own_before.get(&id) {
-            Some(before) if before.text("pvt_type").unwrap() != "group" => {
+            Some(before) if before.text("pvt_type").as_deref() != Some("group") => {
                 assert_eq!(document.to_json(), before.to_json(), "no group");
             }
             _ => {
@@ -160,4 +160,33 @@ fn attack(kind: Kind) {
 
 fn percent_encoded(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02x}")).collect()
+}
+
+#[test]
+fn what_is_nested_deep_or_has_many_parts_costs_no_more_than_its_bytes() {
+    let mut test = TestStore::new(Kind::Embedded);
+    let account = test.account();
+    let groups = with_groups(&test, &account, "own");
+    let served = Served::start(&["--rate-limit", "off", "--store", &test.hand_over()]);
+    let send = |method: &str, path: &str, headers: &[(&str, &str)], data: &str| {
+        let body = format!("{{\"data\":{data}}}");
+        let headers = [&[("X-Auth-Token", account.token.as_str())], headers].concat();
+        client::send(served.address, method, &account.path(path), &headers, Some(body.as_bytes())).unwrap().status
+    };
+    let group = format!("groups/{}", groups[0]);
+    let deep = format!(r#"{}{{"b":"{}","c":null}}{}"#, r#"{"a":"#.repeat(500), "x".repeat(1_000_000), "}".repeat(500));
+    assert_eq!(send("PATCH", &group, &[], &format!(r#"{{"deep":{deep}}}"#)), 200);
+    let many = |value: &str| {
+        let fields: Vec<String> = (0..50_000).map(|number| format!("\"{number}\":{value}")).collect();
+        format!("{{{}}}", fields.join(","))
+    };
+    assert_eq!(send("PATCH", &group, &[], &many("1")), 200);
+    assert_eq!(send("PATCH", &group, &[], &many("null")), 200);
+    let items = format!("[{}1]", "1,".repeat(1_000_000));
+    for place in [format!(r#""id":{items}"#), format!(r#""value":{{"id":{items}}}"#)] {
+        assert_eq!(send("PUT", "groups", &[], &format!(r#"{{"name":"x","endpoints":{{}},{place}}}"#)), 400);
+    }
+    assert_eq!(send("PATCH", &group, &[("Accept", &"a/b,".repeat(15_000))], r#"{"name":"x"}"#), 406);
+    let memory = most_memory(served.process.id());
+    assert!(memory < 200 * 1024, "{memory} kB");
 }

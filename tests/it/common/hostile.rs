@@ -30,8 +30,7 @@ pub struct Hostile {
     pub answers: usize,
 }
 
-const METHODS: [&str; 12] =
-    ["GET", "GET", "GET", "PUT", "PUT", "POST", "PATCH", "DELETE", "HEAD", "OPTIONS", "FROB", "get"];
+const METHODS: [&str; 9] = ["GET", "PUT", "POST", "PATCH", "DELETE", "HEAD", "OPTIONS", "FROB", "get"];
 
 /// What is put somewhere into a path.
 const IN_PATHS: [&str; 26] = [
@@ -156,9 +155,15 @@ impl Targets {
     pub fn request(&self, seed: u64) -> Hostile {
         let mut rng = Rng::with_seed(seed);
         let rng = &mut rng;
-        let method = *rng.choice(&METHODS).unwrap();
         let mut url = self.path(rng);
-        if rng.u8(..2) == 0 {
+        let fitting: &[&str] = match url.rsplit('/').next() {
+            Some("groups") => &["GET", "PUT"],
+            Some("validation" | "user_auth" | "api_auth") => &["PUT"],
+            _ => &["GET", "POST", "PATCH", "DELETE"],
+        };
+        let methods = if rng.u8(..8) == 0 { &METHODS } else { fitting };
+        let method = *rng.choice(methods).unwrap();
+        if rng.u8(..3) == 0 {
             url.push('?');
             url.push_str(&self.query(rng));
         }
@@ -166,10 +171,10 @@ impl Targets {
             url = format!("http://other.example.com{url}");
         }
         let mut headers: Vec<(String, String)> = vec![("Host".to_owned(), "x".to_owned())];
-        if rng.u8(..8) > 0 {
+        if rng.u8(..16) > 0 {
             headers.push(("X-Auth-Token".to_owned(), self.token(rng)));
         }
-        for _ in 0..rng.usize(..4) {
+        for _ in 0..rng.usize(..3) {
             let (name, value) = *rng.choice(&HEADERS).unwrap();
             headers.push((name.to_owned(), value.to_owned()));
         }
@@ -185,7 +190,7 @@ impl Targets {
     }
 
     fn id(&self, rng: &mut Rng) -> String {
-        match rng.u8(..6) {
+        match rng.u8(..16) {
             0 => (*rng.choice(&IN_PATHS).unwrap()).to_owned(),
             1 => format!("{:032x}", rng.u128(..)),
             2 => "a".repeat(rng.usize(..400)),
@@ -208,7 +213,7 @@ impl Targets {
             18 => format!("/v{}/{id}/{account}", rng.u8(..)),
             _ => "/".repeat(rng.usize(1..300)),
         };
-        if rng.u8(..4) == 0 {
+        if rng.u8(..8) == 0 {
             let at = rng.usize(1..=path.len());
             path.insert_str(at, rng.choice(&IN_PATHS).unwrap());
         }
@@ -230,7 +235,7 @@ impl Targets {
     }
 
     fn token(&self, rng: &mut Rng) -> String {
-        match rng.u8(..10) {
+        match rng.u8(..20) {
             0 => self.foreign_token.clone(),
             1 => mangled(rng, &self.other_token),
             2 => mangled(rng, &self.token),
@@ -254,16 +259,18 @@ impl Targets {
             6 => format!("name=x&data={data}&endpoints"),
             7 => format!("--b\r\nContent-Type: application/json\r\n\r\n{{\"data\":{data}}}\r\n--b--\r\n"),
             8 => format!("--b\r\nContent-Disposition: form-data; name=\"\u{e9}\r\n\r\n{data}\r\n--b"),
+            9 => format!(r#"{{"data":{{"name":{data},"endpoints":{data},"_id":"{}"}}}}"#, self.id(rng)),
+            // one that may well be taken
             _ => format!(
-                r#"{{"data":{{"name":{},"endpoints":{data},"pvt_type":"x","pvt_account_id":"x","_rev":{},"_id":"{}",{}:1}}}}"#,
-                if rng.bool() { "\"g\"".to_owned() } else { self.json(rng, 1) },
+                r#"{{"data":{{"name":"g","endpoints":{{"{}":{data}}},"pvt_type":"x","pvt_account_id":"x","_rev":{},{}:{}}}}}"#,
+                rng.choice(&self.ids).unwrap(),
                 self.json(rng, 1),
-                self.id(rng),
                 quoted(rng.choice(&TEXTS).unwrap()),
+                self.json(rng, 3),
             ),
         };
         let mut bytes = envelope.into_bytes();
-        match rng.u8(..20) {
+        match rng.u8(..40) {
             0 => bytes.splice(..0, *b"\xef\xbb\xbf").for_each(drop),
             1 => bytes.push(0xff),
             2 => bytes.truncate(rng.usize(..=bytes.len())),
@@ -284,11 +291,12 @@ impl Targets {
         match rng.u8(..if depth == 0 { 7 } else { 10 }) {
             0 => "null".to_owned(),
             1 => rng.bool().to_string(),
-            2 => (*rng.choice(&["0", "-0.0", "1e400", "1e-400", "123456789012345678901234567890", "1.50"]).unwrap())
-                .to_owned(),
-            3 => {
-                (*rng.choice(&[r#""\ud800""#, r#""\u0000""#, r#""\udc00\ud800""#, "\"\u{fffd}\""]).unwrap()).to_owned()
+            // some of them make the whole body wrong
+            2 if rng.u8(..8) == 0 => {
+                (*rng.choice(&["1e400", r#""\ud800""#, r#""\udc00\ud800""#, "01"]).unwrap()).to_owned()
             }
+            2 => (*rng.choice(&["0", "-0.0", "1e-400", "123456789012345678901234567890", "1.50"]).unwrap()).to_owned(),
+            3 => (*rng.choice(&[r#""\u0000""#, r#""\ud83d\ude00""#, "\"\u{fffd}\""]).unwrap()).to_owned(),
             4 => format!("\"{}\"", rng.choice(&self.ids).unwrap()),
             5 | 6 => quoted(rng.choice(&TEXTS).unwrap()),
             7 => {
@@ -317,7 +325,7 @@ fn on_the_wire(rng: &mut Rng, method: &str, url: &str, headers: &[(String, Strin
     // two of one of these, or text outside of ASCII, is no HTTP that must be answered
     let is_http = url.is_ascii() && lines.is_ascii() && lines.matches("\r\nHost").count() == 0;
     let chunked = |extension: &str| [format!("{length:x}{extension}\r\n").as_bytes(), body, b"\r\n0\r\n\r\n"].concat();
-    match rng.u8(..40) {
+    match rng.u8(..80) {
         0 if length > 0 => {
             let head = format!("{head}Transfer-Encoding: chunked\r\n\r\n");
             let body = chunked(rng.choice(&["", ";a=b", ";\u{e9}", ";a=\"x\""]).unwrap());
