@@ -20,3 +20,7 @@ ci:
 lint:
     cargo fmt --check
     cargo clippy --all-targets -- -D warnings
+
+# what the program is made of, as CycloneDX in target/sbom.cdx.json
+sbom:
+    scripts/sbom

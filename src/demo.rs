@@ -1,7 +1,6 @@
 //! `serve --demo`: made-up accounts in a temporary store, and what a new user needs to try them.
 
 use std::fs;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -82,16 +81,16 @@ pub async fn token(store: SharedStore, world: World) -> Result<String, Error> {
 }
 
 /// What to tell who started the demo. The token is put into a file of `folder` as a header, for curl to read.
-pub fn introduction(address: SocketAddr, token: &str, folder: &Path) -> Result<String, Error> {
+pub fn introduction(url: &str, token: &str, folder: &Path) -> Result<String, Error> {
     let header = folder.join("token");
     fs::write(&header, format!("X-Auth-Token: {token}\n"))?;
     let curl = format!("curl -sS -H @{}", header.display());
-    let coral = format!("http://{address}/v2/accounts/{}", ACCOUNTS[2].0);
+    let coral = format!("{url}/v2/accounts/{}", ACCOUNTS[2].0);
     let json = "-H 'Content-Type: application/json'";
     let accounts: Vec<String> = ACCOUNTS.iter().map(|(id, name)| format!("  {id}  {name}")).collect();
     Ok(format!(
         "\
-Kazoo's groups at http://{address}, from a temporary store that is gone when this stops (Ctrl-C).
+Kazoo's groups at {url}, from a temporary store that is gone when this stops (Ctrl-C).
 
 Accounts
 {accounts}

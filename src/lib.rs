@@ -14,7 +14,7 @@
 //! the time and new ids, [`metrics`] what is counted, [`logging`] the log, [`config`] the command line, [`budgets`] what a
 //! request may cost. Work that keeps a processor busy is done [`aside`]. [`notices`] tells
 //! Kazoo's nodes of what is written, [`background`] is the work that goes on beside requests, [`admin`] what operators'
-//! machines ask. [`operate`] is what operators do beside a running service. [`Application`] puts them together.
+//! machines ask. [`tls`] is who is believed over it, [`files`] reads what operators name. [`operate`] is what operators do beside a running service. [`Application`] puts them together.
 
 #![forbid(unsafe_code)]
 
@@ -29,6 +29,7 @@ pub mod databases;
 pub mod demo;
 pub mod document;
 pub mod dump;
+pub mod files;
 pub mod in_flight;
 pub mod kazoo;
 mod listener;
@@ -37,6 +38,7 @@ pub mod metrics;
 pub mod notices;
 pub mod operate;
 pub mod store;
+pub mod tls;
 pub mod world;
 
 use std::io;
@@ -61,6 +63,7 @@ use store::SharedStore;
 use store::couch::{Couch, NoClient};
 use store::embedded::Embedded;
 use store::measured::Measured;
+use tls::{Authorities, Identity};
 use world::World;
 
 /// How long requests under way may take when the service stops. With [`ADMIN_GRACE_S`] and
@@ -81,13 +84,13 @@ pub enum OpenError {
     Store(#[from] store::Error),
 }
 
-/// Opens a store, and sees that it answers.
+/// Opens a store, and sees that it answers. One over TLS is believed by these authorities, and by the machine's.
 ///
 /// Errors: [`OpenError`].
-pub async fn open_store(location: &StoreLocation) -> Result<store::SharedServer, OpenError> {
+pub async fn open_store(location: &StoreLocation, trusted: &Authorities) -> Result<store::SharedServer, OpenError> {
     match location {
         StoreLocation::Couch(urls) => {
-            let couch = Couch::new(urls)?;
+            let couch = Couch::trusting(urls, trusted)?;
             couch.check().await?;
             Ok(Arc::new(couch))
         }
@@ -100,6 +103,7 @@ pub struct Application {
     servers: Vec<Server>,
     address: SocketAddr,
     admin_address: SocketAddr,
+    identity: Option<Arc<Identity>>,
     admin: Admin,
     background: Background,
 }
@@ -107,14 +111,16 @@ pub struct Application {
 impl Application {
     /// Listens on the arguments' addresses (port 0: any that is free) before a store.
     ///
-    /// Errors: an address can't be listened on.
+    /// Errors: an address can't be listened on; a file can't be used.
     pub fn build(arguments: &ServeArguments, store: SharedStore, world: World) -> io::Result<Self> {
+        let identity = arguments.tls.identity()?;
+        let notices_to = arguments.notices.settings(arguments.store.trusted()?)?;
         let (listener, address) = listener::on(arguments.listen, arguments.budgets.send_time_out)?;
         let metrics = Metrics::new((world.now)());
         let store: SharedStore = Arc::new(Measured::new(store, metrics.clone()));
         let admin = Admin::new(Arc::clone(&store), metrics.clone());
         let background = Background::default();
-        let store = notices::over(store, arguments.notices.settings(), address, world, metrics.clone(), &background);
+        let store = notices::over(store, notices_to, address, world, metrics.clone(), &background);
         let auth = Auth::new(Arc::clone(&store), metrics.clone(), arguments.auth_cache, world)
             .writing_down_attempts(notices::node(address), &background);
         let api = web::Data::new(Api {
@@ -144,20 +150,42 @@ impl Application {
             None => public,
         };
         let public = public.keep_alive(arguments.keep_alive).client_request_timeout(arguments.budgets.head_time_out);
-        let mut servers = vec![public.disable_signals().shutdown_timeout(GRACE_S).listen(listener)?.run()];
+        let public = public.disable_signals().shutdown_timeout(GRACE_S);
+        let public = match &identity {
+            Some(identity) => public.listen_rustls_0_23(listener, identity.server().map_err(io::Error::other)?)?,
+            None => public.listen(listener)?,
+        };
+        let mut servers = vec![public.run()];
         let mut admin_address = address;
         if let Some(wanted) = arguments.admin_listen {
             let (listener, listening) = listener::on(wanted, arguments.budgets.send_time_out)?;
             admin_address = listening;
             let admin = HttpServer::new(move || App::new().app_data(admin_data.clone()).configure(admin::routes));
-            servers.push(admin.workers(1).disable_signals().shutdown_timeout(ADMIN_GRACE_S).listen(listener)?.run());
+            let admin = admin.workers(1).disable_signals().shutdown_timeout(ADMIN_GRACE_S);
+            // on loopback nobody listens in, and nobody calls it by the certificate's name
+            let admin = match identity.as_ref().filter(|_| !listening.ip().is_loopback()) {
+                Some(identity) => admin.listen_rustls_0_23(listener, identity.server().map_err(io::Error::other)?)?,
+                None => admin.listen(listener)?,
+            };
+            servers.push(admin.run());
         }
-        Ok(Self { servers, address, admin_address, admin, background })
+        Ok(Self { servers, address, admin_address, identity, admin, background })
     }
 
     /// The address that it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it answers, as clients write it.
+    pub fn url(&self) -> String {
+        let scheme = if self.identity.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
+    }
+
+    /// The certificate by which clients know it, if it answers over TLS.
+    pub fn identity(&self) -> Option<Arc<Identity>> {
+        self.identity.clone()
     }
 
     /// The address of `/healthz`, `/readyz` and `/metrics`.

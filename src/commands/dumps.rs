@@ -16,7 +16,7 @@ const MANY_DOCUMENTS: u64 = 1_000;
 /// Loads dump files into a store. All are looked at before any of them is written.
 pub async fn import(arguments: ImportArguments) -> anyhow::Result<()> {
     let dumps: Vec<Dump> = arguments.files.iter().map(|file| Dump::check(file)).collect::<Result<_, _>>()?;
-    let store = open_store(&arguments.store.location()?).await?;
+    let store = open_store(&arguments.store.location()?, &arguments.store.trusted()?).await?;
     let documents: u64 = dumps.iter().map(Dump::documents).sum();
     let bar = if documents < MANY_DOCUMENTS { ProgressBar::hidden() } else { ProgressBar::new(documents) };
     if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} documents, {eta} left") {
@@ -31,7 +31,7 @@ pub async fn import(arguments: ImportArguments) -> anyhow::Result<()> {
 
 /// Writes a database of a store to standard output.
 pub async fn export(arguments: ExportArguments) -> anyhow::Result<()> {
-    let store = open_store(&arguments.store.location()?).await?;
+    let store = open_store(&arguments.store.location()?, &arguments.store.trusted()?).await?;
     let mut output = io::BufWriter::new(io::stdout().lock());
     Ok(dump::export(store.as_ref(), &arguments.database, &mut output).await?)
 }

@@ -20,7 +20,7 @@ pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Export(arguments) => dumps::export(arguments).await,
         Command::Views(command) => return operate::views(command).await,
         Command::Doctor(arguments) => return operate::doctor(arguments).await,
-        Command::Audit(arguments) => return operate::audit(arguments).await,
+        Command::Audit(arguments) => return operate::audit(*arguments).await,
         Command::Migrate(arguments) => return operate::migrate(arguments).await,
     }
     .map(|()| ExitCode::SUCCESS)

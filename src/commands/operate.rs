@@ -8,8 +8,9 @@ use anyhow::{Context, bail};
 use serde::Serialize;
 
 use crossbar_groups::background::Background;
-use crossbar_groups::config::{AuditArguments, MigrateArguments, NoticeArguments, ScopeArguments, ViewsCommand};
+use crossbar_groups::config::{AuditArguments, MigrateArguments, ScopeArguments, ViewsCommand};
 use crossbar_groups::metrics::Metrics;
+use crossbar_groups::notices::Settings;
 use crossbar_groups::operate::{audit, doctor, migrate, progress_bar, views};
 use crossbar_groups::store::SharedServer;
 use crossbar_groups::world::World;
@@ -26,7 +27,7 @@ pub async fn views(command: ViewsCommand) -> Done {
         ViewsCommand::Check(scope) => (scope, None),
         ViewsCommand::Install(arguments) => (arguments.scope, Some(arguments.replace)),
     };
-    let store = open_store(&scope.store.location()?).await?;
+    let store = open_store(&scope.store.location()?, &scope.store.trusted()?).await?;
     let report = match replace {
         None => views::check(store.as_ref(), scope.account, &progress_bar()).await?,
         Some(replace) => views::install(store.as_ref(), scope.account, &replace, &progress_bar()).await?,
@@ -36,7 +37,7 @@ pub async fn views(command: ViewsCommand) -> Done {
 }
 
 pub async fn doctor(scope: ScopeArguments) -> Done {
-    let report = match open_store(&scope.store.location()?).await {
+    let report = match open_store(&scope.store.location()?, &scope.store.trusted()?).await {
         Ok(store) => doctor::examine(&store, scope.account, World::real()).await,
         Err(reason) => doctor::Report::unreachable(&reason.to_string()),
     };
@@ -49,7 +50,9 @@ pub async fn audit(arguments: AuditArguments) -> Done {
     if fix && !yes && !io::stdin().is_terminal() {
         bail!("--fix asks before it writes, and here is no terminal to ask on: give --yes too");
     }
-    let store = open_store(&scope.store.location()?).await?;
+    let trusted = scope.store.trusted()?;
+    let store = open_store(&scope.store.location()?, &trusted).await?;
+    let notices = notices.settings(trusted)?;
     let report = audit::audit(store.as_ref(), scope.account, &progress_bar()).await?;
     if !fix {
         print_report(&report, scope.json)?;
@@ -60,7 +63,7 @@ pub async fn audit(arguments: AuditArguments) -> Done {
     }
     let (endpoints, groups) = report.dangling();
     let mended = match endpoints > 0 && (yes || agreed(endpoints, groups)?) {
-        true => mend(store, &report, &notices).await,
+        true => mend(store, &report, notices).await,
         false => Vec::new(),
     };
     if scope.json {
@@ -82,10 +85,10 @@ pub async fn audit(arguments: AuditArguments) -> Done {
 }
 
 /// Removes the dangling endpoints, and waits until the broker has the notices.
-async fn mend(store: SharedServer, report: &audit::Report, notices: &NoticeArguments) -> Vec<audit::Mended> {
+async fn mend(store: SharedServer, report: &audit::Report, notices: Option<Settings>) -> Vec<audit::Mended> {
     let world = World::real();
     let background = Background::default();
-    let store = notices::over(store, notices.settings(), "audit", world, Metrics::new((world.now)()), &background);
+    let store = notices::over(store, notices, "audit", world, Metrics::new((world.now)()), &background);
     let mended = audit::fix(store.as_ref(), report, world).await;
     background.stop().await;
     mended
@@ -104,8 +107,9 @@ pub async fn migrate(arguments: MigrateArguments) -> Done {
     if arguments.from == arguments.to {
         bail!("FROM and TO are the same store");
     }
-    let from = open_store(&arguments.from).await?;
-    let to = open_store(&arguments.to).await?;
+    let trusted = arguments.trust.authorities()?;
+    let from = open_store(&arguments.from, &trusted).await?;
+    let to = open_store(&arguments.to, &trusted).await?;
     let report = migrate::migrate(from.as_ref(), to.as_ref(), arguments.account, &progress_bar()).await?;
     print_report(&report, arguments.json)?;
     Ok(status(report.is_well()))

@@ -7,28 +7,32 @@ use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crossbar_groups::config::{ServeArguments, StoreLocation};
+use crossbar_groups::tls::{Authorities, Identity};
 use crossbar_groups::world::World;
 use crossbar_groups::{Application, demo, open_store};
 
 use super::output::print;
 
+const NO_SIGNALS: &str = "can't wait for signals";
+
 /// Serves until the process is asked to stop.
 pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
     allow_many_connections();
-    let stop = stopped().context("can't wait for signals")?;
+    let stop = stopped().context(NO_SIGNALS)?;
     if !arguments.demo {
-        let store = open_store(&arguments.store.location()?).await?;
+        let store = open_store(&arguments.store.location()?, &arguments.store.trusted()?).await?;
         let application = Application::build(&arguments, store, World::real())?;
-        log::info!("listening on http://{}", application.address());
+        reload_on_hangup(application.identity())?;
+        log::info!("listening on {}", application.url());
         return Ok(application.run_until(stop).await?);
     }
     let folder = tempfile::Builder::new().prefix("crossbar-groups-demo-").tempdir();
     let folder = folder.context("can't make a temporary folder")?;
-    let store = open_store(&StoreLocation::Folder(folder.path().join("store"))).await?;
+    let store = open_store(&StoreLocation::Folder(folder.path().join("store")), &Authorities::default()).await?;
     demo::fill(store.as_ref(), folder.path()).await?;
     let token = demo::token(Arc::clone(&store) as _, World::real()).await?;
     let application = Application::build(&arguments, store, World::real())?;
-    print(&demo::introduction(application.address(), &token, folder.path())?)?;
+    print(&demo::introduction(&application.url(), &token, folder.path())?)?;
     Ok(application.run_until(stop).await?)
 }
 
@@ -49,4 +53,19 @@ fn stopped() -> io::Result<impl Future<Output = ()>> {
             _ = interrupt.recv() => log::info!("SIGINT: stopping"),
         }
     })
+}
+
+/// From now on reads the certificate again with each SIGHUP. One that can't be used leaves the one that is.
+fn reload_on_hangup(identity: Option<Arc<Identity>>) -> anyhow::Result<()> {
+    let mut hangup = signal(SignalKind::hangup()).context(NO_SIGNALS)?;
+    actix_web::rt::spawn(async move {
+        while hangup.recv().await.is_some() {
+            match identity.as_ref().map(|identity| identity.reload()) {
+                Some(Ok(())) => log::info!("SIGHUP: the certificate is read again"),
+                Some(Err(error)) => log::error!("SIGHUP: the certificate stays as it was: {error}"),
+                None => log::info!("SIGHUP: there is no certificate to read again"),
+            }
+        }
+    });
+    Ok(())
 }

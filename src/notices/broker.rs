@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions};
-use lapin::tcp::AMQPUriTcpExt;
+use lapin::tcp::{AMQPUriTcpExt, RustlsConnector};
 use lapin::types::FieldTable;
 use lapin::uri::{AMQPScheme, AMQPUri};
 use lapin::{
@@ -19,6 +19,7 @@ use tokio::time::{Instant, timeout};
 use url::{Host, Url};
 
 use crate::kazoo::notice::{CONTENT_TYPE, EXCHANGE, Notice};
+use crate::tls::Authorities;
 
 /// How long the broker may take to accept a connection, and from then on to be ready for notices.
 const TIME_OUT: Duration = Duration::from_secs(5);
@@ -29,42 +30,35 @@ const HEARTBEAT_S: u16 = 10;
 /// How the connection is called in the broker's lists.
 const CONNECTION_NAME: &str = "crossbar-groups";
 
-/// A broker, by its URL: `amqp://user:password@host:port/vhost`. Shown without user and password.
+/// A broker, by its URL: `amqp://user:password@host:port/vhost`, or `amqps://`. Shown without user and password.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Broker(AMQPUri);
+pub struct Broker {
+    uri: AMQPUri,
+    trusted: Authorities,
+}
 
 /// The text is no URL of a broker. It may hold a password, so it is not repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NotABroker {
-    /// It is not of the form.
-    #[error("give amqp://user:password@host:port/vhost")]
-    Malformed,
-    /// Its scheme asks for TLS.
-    #[error("amqps:// is not supported: give amqp://user:password@host:port/vhost")]
-    Tls,
-}
+#[error("give amqp://user:password@host:port/vhost, or amqps://…")]
+pub struct NotABroker;
 
 impl FromStr for Broker {
     type Err = NotABroker;
 
     fn from_str(text: &str) -> Result<Self, NotABroker> {
-        let mut uri: AMQPUri = text.parse().map_err(|_| NotABroker::Malformed)?;
-        if uri.scheme == AMQPScheme::AMQPS {
-            // without TLS in it, lapin would go on in the clear
-            return Err(NotABroker::Tls);
-        }
+        let mut uri: AMQPUri = text.parse().map_err(|_| NotABroker)?;
         // lapin takes an IPv6 address for no host at all
         if let Ok(Some(Host::Ipv6(address))) = Url::parse(text).as_ref().map(Url::host) {
             uri.authority.host = address.to_string();
         }
         uri.query.heartbeat.get_or_insert(HEARTBEAT_S);
-        Ok(Self(uri))
+        Ok(Self { uri, trusted: Authorities::default() })
     }
 }
 
 impl fmt::Display for Broker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(uri) = self;
+        let Self { uri, .. } = self;
         write!(f, "{}://{}:{} (vhost {})", uri.scheme, uri.authority.host, uri.authority.port, uri.vhost)
     }
 }
@@ -81,6 +75,9 @@ pub(super) enum Error {
     /// lapin's and the broker's reasons.
     #[error("{0}")]
     Amqp(#[from] lapin::Error),
+    /// Nobody is believed.
+    #[error(transparent)]
+    Tls(#[from] rustls::Error),
     /// The broker is there, but silent.
     #[error("it does not answer")]
     TimedOut,
@@ -90,24 +87,39 @@ pub(super) enum Error {
 }
 
 impl Broker {
+    /// The same, believed by these authorities in addition to the machine's if it is asked over TLS.
+    pub fn trusting(self, trusted: Authorities) -> Self {
+        Self { trusted, ..self }
+    }
+
     /// Connects, and sees that the exchange is there.
     pub(super) async fn connect(&self) -> Result<Line, Error> {
         let socket = Socket::default();
         let opened = Arc::clone(&socket.0);
         let runtime = lapin::runtime::default_runtime()?;
         let reactor = runtime.clone();
+        let tls = match self.uri.scheme {
+            AMQPScheme::AMQP => None,
+            AMQPScheme::AMQPS => Some(RustlsConnector::from(self.trusted.client()?)),
+        };
         let connect = async move |uri: AMQPUri, _| {
-            let connected = timeout(TIME_OUT, uri.connect_async(&reactor)).await;
-            let stream = connected.map_err(io::Error::from)??;
-            if let AsyncTcpStream::Plain(stream) = &stream {
-                let own = stream.get_ref().as_fd().try_clone_to_owned()?;
-                opened.get_or_init(|| own.into());
-            }
-            Ok(stream)
+            let host = uri.authority.host.clone();
+            let connected = async {
+                let stream = AMQPUri { scheme: AMQPScheme::AMQP, ..uri }.connect_async(&reactor).await?;
+                if let AsyncTcpStream::Plain(stream) = &stream {
+                    let own = stream.get_ref().as_fd().try_clone_to_owned()?;
+                    opened.get_or_init(|| own.into());
+                }
+                match &tls {
+                    Some(tls) => stream.into_rustls(tls, &host).await,
+                    None => Ok(stream),
+                }
+            };
+            Ok(timeout(TIME_OUT, connected).await.map_err(io::Error::from)??)
         };
         let options = ConnectionProperties::default().with_connection_name(CONNECTION_NAME.into());
         let ready = async move {
-            let connection = Connection::connector(self.0.clone(), runtime, connect, options).await?;
+            let connection = Connection::connector(self.uri.clone(), runtime, connect, options).await?;
             let channel = channel_to_exchange(&connection).await?;
             channel.confirm_select(ConfirmSelectOptions::default()).await?;
             Ok(Line { since: Instant::now(), connection, channel, _socket: socket })
@@ -184,16 +196,22 @@ mod tests {
             assert!(shown.contains("amqp://broker.example.com:5673 (vhost /kazoo)"), "{shown}");
             assert!(!shown.contains("s3cret") && !shown.contains("kazoo:"), "{shown}");
         }
-        for text in ["", "s3cret", "amqp:s3cret", "http://u:s3cret@h", "amqps://u:s3cret@h", "amqp://u:s3cret@h:port"] {
+        for text in ["", "s3cret", "amqp:s3cret", "http://u:s3cret@h", "amqps:u:s3cret", "amqp://u:s3cret@h:port"] {
             let error = text.parse::<Broker>().unwrap_err();
             assert!(!error.to_string().contains("s3cret"), "{error}");
         }
     }
 
     #[test]
+    fn over_tls_a_broker_has_its_own_port() {
+        let broker: Broker = "amqps://broker.example.com".parse().unwrap();
+        assert_eq!(broker.to_string(), "amqps://broker.example.com:5671 (vhost /)");
+    }
+
+    #[test]
     fn an_ipv6_address_is_a_host() {
         let broker: Broker = "amqp://[2001:db8::5]:5673".parse().unwrap();
-        assert_eq!(broker.0.authority.host, "2001:db8::5");
-        assert_eq!("amqp://10.0.0.1".parse::<Broker>().unwrap().0.authority.host, "10.0.0.1");
+        assert_eq!(broker.uri.authority.host, "2001:db8::5");
+        assert_eq!("amqp://10.0.0.1".parse::<Broker>().unwrap().uri.authority.host, "10.0.0.1");
     }
 }

@@ -2,25 +2,15 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::common::program::{program, run};
+use crate::common::program::{Served, program, refuses, run};
 use crate::common::{client, recording, seed_files};
-
-/// Fails with one line on standard error that says `why`.
-fn refuses(arguments: &[&str], why: &str) {
-    let output = run(arguments);
-    let error = String::from_utf8(output.stderr).unwrap();
-    assert!(!output.status.success(), "{arguments:?}");
-    assert_eq!(error.trim_end().lines().count(), 1, "{arguments:?}: {error}");
-    assert!(error.contains(why), "{arguments:?}: {error}");
-    assert!(output.stdout.is_empty(), "{arguments:?}");
-}
 
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()
@@ -119,43 +109,6 @@ fn what_is_imported_is_exported_and_importing_again_changes_nothing() {
         fs::write(&copy, &exported).unwrap();
         import(text(&second), &[text(&copy).to_owned()]);
         assert_eq!(export(text(&second), database), exported, "{database}: export then import");
-    }
-}
-
-/// The service as a process of its own.
-struct Served {
-    process: Child,
-    address: SocketAddr,
-}
-
-impl Served {
-    fn start(arguments: &[&str]) -> Self {
-        let mut process = program()
-            .args(["serve", "--listen", "127.0.0.1:0"])
-            .args(arguments)
-            .stderr(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut log = BufReader::new(process.stderr.take().unwrap());
-        let mut line = String::new();
-        log.read_line(&mut line).unwrap();
-        let address = line.trim().rsplit("http://").next().unwrap().parse().unwrap_or_else(|_| panic!("{line}"));
-        // what it logs further is read, so that it can go on
-        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-        Self { process, address }
-    }
-
-    fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args([name, &self.process.id().to_string()]).status().unwrap();
-        assert!(sent.success());
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        // it has ended by itself, unless a test failed
-        let _ = self.process.kill();
     }
 }
 

@@ -19,5 +19,7 @@ mod nodes;
 mod notices;
 mod operate;
 mod paging;
+mod secrets;
 mod store;
 mod system;
+mod tls;

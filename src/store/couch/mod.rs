@@ -1,9 +1,10 @@
-//! A CouchDB, or what speaks its protocol: one server, or several nodes of a cluster. Requests go through couch_rs's
-//! client, one a node, whose pool of connections all share.
+//! A CouchDB, or what speaks its protocol: one server, or several nodes of a cluster. Each node has a client, whose pool
+//! of connections all requests share.
 //!
 //! What one node fails to answer is asked of the next. That is harmless, writes included: each names the revision that
 //! it replaces or makes, so that it happens once; `Couch::write` finds out where it had happened already.
 
+mod client;
 mod nodes;
 mod request;
 mod server;
@@ -13,22 +14,22 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use couch_rs::Client;
 use futures::stream::{BoxStream, StreamExt};
-use percent_encoding::percent_decode_str;
 use reqwest::{Method, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::document::{DbName, DocId, Document, Revision, json};
+use crate::tls::Authorities;
 
 use super::rows::in_batches;
 use super::{Direction, Error, Place, Query, Result, Row, Store, View};
 
+use client::Client;
 use nodes::{Node, Nodes};
 use request::{Answer, Failure, Request, answered};
 
-/// How long a request may take, from connecting to the last byte. couch_rs has no other limit for connecting.
+/// How long a request may take, from connecting to the last byte.
 const TIME_OUT: Duration = Duration::from_secs(10);
 
 /// The same where another node can be asked then.
@@ -54,8 +55,14 @@ impl Couch {
     /// A CouchDB by the URLs of its nodes, credentials inside, the one to be preferred first. Nothing is asked of them
     /// yet.
     pub fn new<U: AsRef<str>>(urls: &[U]) -> std::result::Result<Self, NoClient> {
+        Self::trusting(urls, &Authorities::default())
+    }
+
+    /// The same. Those over TLS are believed by these authorities, and by the machine's.
+    pub fn trusting<U: AsRef<str>>(urls: &[U], trusted: &Authorities) -> std::result::Result<Self, NoClient> {
         let time_out = if urls.len() > 1 { TIME_OUT_OF_SEVERAL } else { TIME_OUT };
-        let nodes = urls.iter().map(|url| node(url.as_ref(), time_out)).collect::<std::result::Result<_, _>>()?;
+        let nodes =
+            urls.iter().map(|url| node(url.as_ref(), time_out, trusted)).collect::<std::result::Result<_, _>>()?;
         let nodes = Nodes::new(nodes).ok_or_else(|| NoClient::Url("there is none".to_owned()))?;
         Ok(Self { nodes })
     }
@@ -251,8 +258,8 @@ impl ViewRow {
 }
 
 /// The node of a URL.
-fn node(url: &str, time_out: Duration) -> std::result::Result<Node, NoClient> {
-    let url = Url::parse(url).map_err(|error| NoClient::Url(error.to_string()))?;
+fn node(url: &str, time_out: Duration, trusted: &Authorities) -> std::result::Result<Node, NoClient> {
+    let mut url = Url::parse(url).map_err(|error| NoClient::Url(error.to_string()))?;
     let host = url.host_str().ok_or_else(|| NoClient::Url("it names no host".to_owned()))?;
     if !matches!(url.path(), "" | "/") {
         return Err(NoClient::Url("it has a path".to_owned()));
@@ -261,12 +268,12 @@ fn node(url: &str, time_out: Duration) -> std::result::Result<Node, NoClient> {
         Some(port) => format!("{host}:{port}"),
         None => host.to_owned(),
     };
-    let plain = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
-    let user = Some(plain(url.username())).filter(|user| !user.is_empty());
-    let password = url.password().map(plain);
-    let server = format!("{}://{name}", url.scheme());
-    let client = Client::new_with_timeout(&server, user.as_deref(), password.as_deref(), Some(time_out.as_secs()));
-    Ok(Node::new(client.map_err(|error| NoClient::Http(error.to_string()))?, name))
+    url.set_query(None);
+    url.set_fragment(None);
+    let tls = trusted.client().map_err(|error| NoClient::Http(error.to_string()))?;
+    let http = reqwest::Client::builder().timeout(time_out).tls_backend_preconfigured(tls).build();
+    let http = http.map_err(|error| NoClient::Http(error.to_string()))?;
+    Ok(Node::new(Client::new(http, url), name))
 }
 
 /// The revision by which a store has what was to be written, if that is what it has.

@@ -10,7 +10,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use couch_rs::Client;
+use super::client::Client;
 
 /// How long a node is left alone after its first failure; twice as long after each further one.
 const FIRST_REST: Duration = Duration::from_secs(1);

@@ -1,19 +1,16 @@
-//! A request to a CouchDB and its answer. Every URL is made here, each segment percent-encoded; couch_rs's client sends
-//! them, whose typed calls are not used where they would parse a document into a tree or, as `Client::db` does, create
-//! a database that is not there.
+//! A request to a CouchDB and its answer. Every path is made here, each segment percent-encoded.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use couch_rs::Client;
-use reqwest::header::{ACCEPT, DATE, HeaderValue};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, DATE, HeaderValue};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde::de::DeserializeOwned;
 
 use crate::document::segment;
 
 use super::super::{Error, Result};
+use super::client::Client;
 
 /// How long loading or reading a batch of whole documents may take.
 const LONG_TIME_OUT: Duration = Duration::from_secs(120);
@@ -22,7 +19,7 @@ const LONG_TIME_OUT: Duration = Duration::from_secs(120);
 pub(super) struct Request {
     method: Method,
     path: String,
-    parameters: HashMap<String, String>,
+    parameters: Vec<(&'static str, String)>,
     body: Option<Bytes>,
     accept: HeaderValue,
     time_out: Option<Duration>,
@@ -33,7 +30,7 @@ impl Request {
     pub(super) fn new(method: Method, path: &[&str]) -> Self {
         let path = path.iter().map(|part| format!("/{}", segment(part))).collect();
         let accept = HeaderValue::from_static("application/json");
-        Self { method, path, parameters: HashMap::new(), body: None, accept, time_out: None }
+        Self { method, path, parameters: Vec::new(), body: None, accept, time_out: None }
     }
 
     pub(super) fn get(path: &[&str]) -> Self {
@@ -41,7 +38,7 @@ impl Request {
     }
 
     pub(super) fn parameters(mut self, parameters: impl IntoIterator<Item = (&'static str, String)>) -> Self {
-        self.parameters.extend(parameters.into_iter().map(|(name, value)| (name.to_owned(), value)));
+        self.parameters.extend(parameters);
         self
     }
 
@@ -64,10 +61,12 @@ impl Request {
 
     /// The request as one client sends it.
     pub(super) fn to(&self, client: &Client) -> RequestBuilder {
-        let parameters = Some(&self.parameters).filter(|parameters| !parameters.is_empty());
-        let mut request = client.req(self.method.clone(), &self.path, parameters).header(ACCEPT, self.accept.clone());
+        let mut request = client.request(self.method.clone(), &self.path).header(ACCEPT, self.accept.clone());
+        if !self.parameters.is_empty() {
+            request = request.query(&self.parameters);
+        }
         if let Some(body) = &self.body {
-            request = request.body(body.clone());
+            request = request.header(CONTENT_TYPE, "application/json").body(body.clone());
         }
         match self.time_out {
             Some(time_out) => request.timeout(time_out),

@@ -9,6 +9,7 @@ pub mod hostile;
 pub mod program;
 pub mod proxy;
 pub mod recording;
+pub mod tls;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;

@@ -1,24 +1,33 @@
 //! The command line: every flag, its environment variable and its default, in one place.
 
-use std::ffi::OsStr;
-use std::fmt::Display;
-use std::marker::PhantomData;
+mod secret;
+mod store;
+mod tls;
+
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
-use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
-use clap::error::ErrorKind;
-use clap::{Arg, Args, Parser, Subcommand};
+use clap::builder::{PossibleValuesParser, RangedU64ValueParser};
+use clap::{Args, Parser, Subcommand};
 
 use crate::api::RateLimit;
 use crate::budgets::Budgets;
 use crate::document::DbName;
+use crate::files::{self, BadFile};
 use crate::kazoo::account::AccountId;
 use crate::kazoo::views::DESIGN_DOCUMENTS;
 use crate::logging::LogFormat;
 use crate::notices::{Broker, Settings};
+use crate::tls::Authorities;
+
+pub use store::{NoStore, StoreArgument, StoreLocation};
+pub use tls::{TlsArguments, TrustArgument};
+
+use secret::Secret;
+
+/// The name of the credential that names a broker.
+const AMQP_CREDENTIAL: &str = "amqp";
 
 /// Kazoo 4.3's crossbar for groups: the same REST API, on a CouchDB or on an embedded store.
 #[derive(Debug, Parser)]
@@ -44,7 +53,7 @@ pub enum Command {
     /// Look at all that the service needs of a store, and say what to do about what is wrong; exit status 1 if anything
     Doctor(ScopeArguments),
     /// Find what Kazoo leaves behind: dangling endpoints, skipped groups, wrong accounts, conflicts; exit status 1 if any
-    Audit(AuditArguments),
+    Audit(Box<AuditArguments>),
     /// Carry documents, revisions and attachments from one store to another; may be stopped and started again
     Migrate(MigrateArguments),
 }
@@ -125,6 +134,10 @@ pub struct MigrateArguments {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub trust: TrustArgument,
 }
 
 /// `serve`
@@ -136,10 +149,14 @@ pub struct ServeArguments {
 
     #[command(flatten)]
     #[allow(missing_docs)]
+    pub tls: TlsArguments,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
     pub store: StoreArgument,
 
     /// Serve made-up accounts from a temporary store, and print what to try
-    #[arg(long, env = "CROSSBAR_DEMO", conflicts_with = "store")]
+    #[arg(long, env = "CROSSBAR_DEMO", conflicts_with_all = ["store", "store_file"])]
     pub demo: bool,
 
     /// What is limited: nothing, sign-ins, or every request as Kazoo does. A client address has 100 tokens for each
@@ -182,12 +199,17 @@ pub struct ServeArguments {
     pub budgets: Budgets,
 }
 
-/// `--amqp`
+/// `--amqp` or `--amqp-file`
 #[derive(Debug, Clone, Args)]
 pub struct NoticeArguments {
-    /// Tell Kazoo's nodes of each document written, over this broker: amqp://user:password@host:port/vhost
+    /// Tell Kazoo's nodes of each document written, over this broker: amqp://user:password@host:port/vhost, or amqps://
+    /// (default: the one that systemd's credential `amqp` names, if there is one)
     #[arg(long, env = "CROSSBAR_AMQP", value_name = "URL", value_parser = Secret::<Broker>::new(), hide_env_values = true)]
     pub amqp: Option<Broker>,
+
+    /// The file that holds the broker's URL, so that its password stands in no process list and no environment
+    #[arg(long, env = "CROSSBAR_AMQP_FILE", value_name = "FILE", conflicts_with = "amqp")]
+    pub amqp_file: Option<PathBuf>,
 
     /// How many change notices may wait for a broker that is away; further ones are dropped
     #[arg(long, env = "CROSSBAR_AMQP_QUEUE", default_value = "10000", value_parser = at_least_one(), value_name = "NUMBER")]
@@ -199,9 +221,17 @@ pub struct NoticeArguments {
 }
 
 impl NoticeArguments {
-    /// Where notices go; None if they are not wanted.
-    pub fn settings(&self) -> Option<Settings> {
-        Some(Settings { broker: self.amqp.clone()?, capacity: self.amqp_queue, wait: self.amqp_wait })
+    /// Where notices go; None if they are not wanted. The broker is believed by the authorities that are trusted.
+    ///
+    /// Errors: a file does not hold a broker's URL.
+    pub fn settings(&self, trusted: Authorities) -> Result<Option<Settings>, BadFile> {
+        let broker = match (&self.amqp, self.amqp_file.clone().or_else(|| files::credential(AMQP_CREDENTIAL))) {
+            (Some(broker), _) => broker.clone(),
+            (None, Some(file)) => secret::read(&file, str::parse)?,
+            (None, None) => return Ok(None),
+        };
+        let broker = broker.trusting(trusted);
+        Ok(Some(Settings { broker, capacity: self.amqp_queue, wait: self.amqp_wait }))
     }
 }
 
@@ -229,92 +259,6 @@ pub struct ExportArguments {
     pub database: DbName,
 }
 
-/// `--store`
-#[derive(Debug, Clone, Args)]
-pub struct StoreArgument {
-    /// A CouchDB's URL (http://user:password@host:5984), or a folder for the embedded store. Of a cluster, several
-    /// URLs, as a list with commas or one by one; the first that answers is asked
-    #[arg(long, env = "CROSSBAR_STORE", default_value = "data", value_name = "URL|FOLDER",
-        value_parser = Secret::<StoreLocation>::new(), hide_env_values = true)]
-    store: Vec<StoreLocation>,
-}
-
-impl StoreArgument {
-    /// The store that was named.
-    ///
-    /// Errors: [`NoStore::FolderAndMore`].
-    pub fn location(&self) -> Result<StoreLocation, NoStore> {
-        let mut nodes = Vec::new();
-        for location in &self.store {
-            match location {
-                StoreLocation::Couch(urls) => nodes.extend(urls.iter().cloned()),
-                StoreLocation::Folder(_) if self.store.len() > 1 => {
-                    return Err(NoStore::FolderAndMore);
-                }
-                StoreLocation::Folder(folder) => return Ok(StoreLocation::Folder(folder.clone())),
-            }
-        }
-        Ok(StoreLocation::Couch(nodes))
-    }
-}
-
-/// Where documents are kept.
-#[derive(Clone, PartialEq, Eq)]
-pub enum StoreLocation {
-    /// A CouchDB, by the URLs of its nodes.
-    Couch(Vec<String>),
-    /// The embedded store in a folder.
-    Folder(PathBuf),
-}
-
-impl std::fmt::Debug for StoreLocation {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            // the URLs may hold a password
-            Self::Couch(_) => f.write_str("Couch(…)"),
-            Self::Folder(folder) => f.debug_tuple("Folder").field(folder).finish(),
-        }
-    }
-}
-
-/// What is given does not name a store.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NoStore {
-    /// Several were named, and not all of them are nodes of a CouchDB.
-    #[error("--store: give one folder, or URLs of one CouchDB")]
-    FolderAndMore,
-    /// A URL of another scheme.
-    #[error("{0}:// is no store: give http://, https:// or a folder")]
-    OtherScheme(String),
-    /// Nothing.
-    #[error("give a URL or a folder")]
-    Empty,
-}
-
-impl FromStr for StoreLocation {
-    type Err = NoStore;
-
-    fn from_str(text: &str) -> Result<Self, NoStore> {
-        let is_url = |text: &str| text.starts_with("http://") || text.starts_with("https://");
-        if is_url(text) {
-            // a comma may stand in a password
-            let nodes = text.split(',').fold(Vec::<String>::new(), |mut nodes, part| {
-                match nodes.last_mut() {
-                    Some(last) if !is_url(part) => last.extend([",", part]),
-                    _ => nodes.push(part.to_owned()),
-                }
-                nodes
-            });
-            return Ok(Self::Couch(nodes));
-        }
-        match text.split_once("://") {
-            Some((scheme, _)) => Err(NoStore::OtherScheme(scheme.to_owned())),
-            None if text.is_empty() => Err(NoStore::Empty),
-            None => Ok(Self::Folder(PathBuf::from(text))),
-        }
-    }
-}
-
 fn design_document() -> PossibleValuesParser {
     DESIGN_DOCUMENTS.iter().map(|design| design.name).into()
 }
@@ -339,28 +283,4 @@ fn duration(text: &str, unit: &str, in_a_second: f64) -> Result<Duration, String
 
 pub(crate) fn at_least_one() -> RangedU64ValueParser<usize> {
     RangedU64ValueParser::new().range(1..)
-}
-
-/// Parses a value that may hold a password, which clap would repeat where it does not parse.
-#[derive(Clone)]
-struct Secret<T>(PhantomData<T>);
-
-impl<T> Secret<T> {
-    fn new() -> Self {
-        Self(PhantomData)
-    }
-}
-
-impl<T> TypedValueParser for Secret<T>
-where
-    T: FromStr<Err: Display> + Clone + Send + Sync + 'static,
-{
-    type Value = T;
-
-    fn parse_ref(&self, _: &clap::Command, argument: Option<&Arg>, value: &OsStr) -> Result<T, clap::Error> {
-        let argument = argument.map(Arg::to_string).unwrap_or_default();
-        value.to_string_lossy().parse().map_err(|error: T::Err| {
-            clap::Error::raw(ErrorKind::ValueValidation, format!("invalid value for '{argument}': {error}\n"))
-        })
-    }
 }
