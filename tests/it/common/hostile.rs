@@ -186,6 +186,13 @@ impl Targets {
             _ => {}
         }
         let body = if matches!(method, "PUT" | "POST" | "PATCH") || rng.u8(..8) == 0 { self.body(rng) } else { vec![] };
+        // a form is rarely said to be JSON
+        let form = [("name=", "application/x-www-form-urlencoded"), ("--b", "multipart/form-data; boundary=b")];
+        if let Some((_, media_type)) = form.iter().find(|(start, _)| body.starts_with(start.as_bytes()))
+            && rng.u8(..8) > 0
+        {
+            headers.push(("Content-Type".to_owned(), (*media_type).to_owned()));
+        }
         on_the_wire(rng, method, &url, &headers, &body)
     }
 
@@ -246,7 +253,7 @@ impl Targets {
 
     fn body(&self, rng: &mut Rng) -> Vec<u8> {
         let data = self.json(rng, 4);
-        let envelope = match rng.u8(..16) {
+        let envelope = match rng.u8(..24) {
             0 => self.json(rng, 6),
             1 => format!(r#"{{"data":{data},"verb":{},"auth_token":{}}}"#, self.json(rng, 1), self.json(rng, 1)),
             2 => format!(r#"{{"data":{{"name":"{}","endpoints":{{}}}}}}"#, "n".repeat(rng.usize(..300))),
@@ -270,7 +277,7 @@ impl Targets {
             ),
         };
         let mut bytes = envelope.into_bytes();
-        match rng.u8(..40) {
+        match rng.u8(..100) {
             0 => bytes.splice(..0, *b"\xef\xbb\xbf").for_each(drop),
             1 => bytes.push(0xff),
             2 => bytes.truncate(rng.usize(..=bytes.len())),
@@ -325,7 +332,7 @@ fn on_the_wire(rng: &mut Rng, method: &str, url: &str, headers: &[(String, Strin
     // two of one of these, or text outside of ASCII, is no HTTP that must be answered
     let is_http = url.is_ascii() && lines.is_ascii() && lines.matches("\r\nHost").count() == 0;
     let chunked = |extension: &str| [format!("{length:x}{extension}\r\n").as_bytes(), body, b"\r\n0\r\n\r\n"].concat();
-    match rng.u8(..80) {
+    match rng.u8(..160) {
         0 if length > 0 => {
             let head = format!("{head}Transfer-Encoding: chunked\r\n\r\n");
             let body = chunked(rng.choice(&["", ";a=b", ";\u{e9}", ";a=\"x\""]).unwrap());
