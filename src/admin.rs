@@ -7,19 +7,27 @@ use std::time::Duration;
 
 use actix_web::http::header::ContentType;
 use actix_web::{HttpResponse, guard, web};
+use moka::future::Cache;
 use serde_json::json;
 
-use crate::document::{DbName, DocId};
 use crate::metrics::Metrics;
 use crate::store::{self, SharedStore};
 
-/// How long the store may take to say that it is there.
+/// How long the store may take to prove that it can be written.
 const READY_WITHIN: Duration = Duration::from_secs(2);
+
+/// How long what it proved is remembered, however many ask.
+const PROVED_FOR: Duration = Duration::from_secs(1);
+
+/// Why the service is not ready, in a word or two.
+type Reason = &'static str;
 
 /// What the routes share.
 #[derive(Clone)]
 pub struct Admin {
     store: SharedStore,
+    /// What the store proved last. Who asks while it is asked already waits for the same proof.
+    proved: Cache<(), Result<(), Reason>>,
     metrics: Metrics,
     is_stopping: Arc<AtomicBool>,
 }
@@ -27,7 +35,8 @@ pub struct Admin {
 impl Admin {
     /// Tells of a store and what was counted.
     pub fn new(store: SharedStore, metrics: Metrics) -> Self {
-        Self { store, metrics, is_stopping: Arc::default() }
+        let proved = Cache::builder().max_capacity(1).time_to_live(PROVED_FOR).build();
+        Self { store, proved, metrics, is_stopping: Arc::default() }
     }
 
     /// From now on the service is not ready.
@@ -57,19 +66,26 @@ async fn readyz(admin: web::Data<Admin>) -> HttpResponse {
     }
 }
 
-/// Asks the store for a document that every Kazoo has. Errors: why not, in a word or two.
-async fn ready(admin: &Admin) -> Result<(), &'static str> {
+/// Whether a write would succeed now.
+async fn ready(admin: &Admin) -> Result<(), Reason> {
     if admin.is_stopping.load(Ordering::Relaxed) {
         return Err("stopping");
     }
-    let database = DbName::fixed("system_config");
-    let id = DocId::fixed("auth");
-    match tokio::time::timeout(READY_WITHIN, admin.store.get(&database, &id)).await {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(store::Error::Unreachable(_))) => Err("store unreachable"),
-        Ok(Err(_)) => Err("store failed"),
-        Err(_) => Err("store timed out"),
-    }
+    admin.proved.get_with((), prove(&admin.store)).await
+}
+
+async fn prove(store: &SharedStore) -> Result<(), Reason> {
+    let late = |_| Err(store::Error::TimedOut("no proof that it can be written".to_owned()));
+    let proved = tokio::time::timeout(READY_WITHIN, store.prove_writable()).await.unwrap_or_else(late);
+    proved.map_err(|error| {
+        log::warn!("not ready: {error}");
+        match error {
+            store::Error::Unreachable(_) => "store unreachable",
+            store::Error::TimedOut(_) => "store timed out",
+            store::Error::Full(_) => "store full",
+            _ => "store not writable",
+        }
+    })
 }
 
 async fn metrics(admin: web::Data<Admin>) -> HttpResponse {

@@ -9,6 +9,7 @@ use clap::builder::RangedU64ValueParser;
 
 use crate::config::{at_least_one, seconds};
 use crate::document::json::DEEPEST;
+use crate::kazoo::{group, schema};
 
 /// The bounds.
 #[derive(Debug, Clone, Args)]
@@ -88,6 +89,18 @@ pub struct Budgets {
     pub max_in_flight: usize,
 }
 
+impl Budgets {
+    /// How much of data a schema checks.
+    pub fn of_data(&self) -> schema::Limits {
+        schema::Limits { values: self.max_values, findings: self.max_findings }
+    }
+
+    /// How large a group may be.
+    pub fn of_groups(&self) -> group::Limits {
+        group::Limits { endpoints: self.max_endpoints, rows: self.max_rows }
+    }
+}
+
 /// A bound that a request went over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
@@ -95,6 +108,8 @@ pub enum Budget {
     Url,
     Body,
     BodyTime,
+    Endpoints,
+    Rows,
     Conditions,
     Answer,
     Columns,
@@ -110,6 +125,8 @@ impl Budget {
             Self::Url => "url",
             Self::Body => "body",
             Self::BodyTime => "body_time",
+            Self::Endpoints => "endpoints",
+            Self::Rows => "rows",
             Self::Conditions => "conditions",
             Self::Answer => "answer",
             Self::Columns => "columns",

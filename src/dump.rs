@@ -50,8 +50,7 @@ impl Dump {
     /// Errors: [`Error::NoDump`] with what is wrong and, for a document, which one.
     pub fn check(file: &Path) -> Result<Self, Error> {
         let mut documents = 0;
-        let database = read(file, &mut |document| {
-            sound(&document)?;
+        let database = read(file, &mut |_| {
             documents += 1;
             Ok(())
         })?;
@@ -91,13 +90,18 @@ impl Dump {
     }
 }
 
-/// What a document of a dump must have.
-fn sound(document: &Document) -> Result<(), String> {
+/// A document as files have it, which must have what loading it needs.
+///
+/// Errors: what is wrong with it.
+pub(crate) fn document(raw: &RawValue) -> Result<Document, String> {
+    json::check(raw.get().as_bytes(), json::DEEPEST).map_err(|refused| refused.to_string())?;
+    let compact = json::compact(raw.get()).map_err(|refused| refused.to_string())?;
+    let document = Document::parse(&compact).map_err(|error| error.to_string())?;
     let id = document.id().ok_or("a document without an _id")?;
     match document.text("_rev").map(|text| text.parse::<Revision>()) {
         Some(Err(error)) => Err(format!("document {id}: {error}")),
         None if document.contains("_rev") => Err(format!("document {id}: its _rev is no text")),
-        Some(Ok(_)) | None => Ok(()),
+        Some(Ok(_)) | None => Ok(document),
     }
 }
 
@@ -173,9 +177,7 @@ impl<'de> de::Visitor<'de> for Documents<'_> {
 
     fn visit_seq<A: de::SeqAccess<'de>>(self, mut documents: A) -> Result<(), A::Error> {
         while let Some(raw) = documents.next_element::<Box<RawValue>>()? {
-            json::check(raw.get().as_bytes(), json::DEEPEST).map_err(de::Error::custom)?;
-            let compact = json::compact(raw.get()).map_err(de::Error::custom)?;
-            let document = Document::parse(&compact).map_err(de::Error::custom)?;
+            let document = document(&raw).map_err(de::Error::custom)?;
             (self.0)(document).map_err(de::Error::custom)?;
         }
         Ok(())

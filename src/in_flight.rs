@@ -114,6 +114,11 @@ pub async fn wait_for(bytes: usize) {
     }
 }
 
+/// Charges the request that is being answered for a thing of so many bytes, at once; false if there are not so many.
+pub fn take(bytes: usize) -> bool {
+    OF_REQUEST.try_with(|charge| charge.take(bytes)).unwrap_or(true)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

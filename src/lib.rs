@@ -14,7 +14,8 @@
 //! the time and new ids, [`metrics`] what is counted, [`logging`] the log, [`config`] the command line, [`budgets`] what a
 //! request may cost. Work that keeps a processor busy is done [`aside`]. [`notices`] tells
 //! Kazoo's nodes of what is written, [`background`] is the work that goes on beside requests, [`admin`] what operators'
-//! machines ask. [`tls`] is who is believed over it, [`files`] reads what operators name. [`operate`] is what operators do beside a running service. [`Application`] puts them together.
+//! machines ask. [`tls`] is who is believed over it, [`files`] reads what operators name. [`operate`] is what operators do
+//! beside a running service, [`backup`] what they keep of an embedded store. [`Application`] puts them together.
 
 #![forbid(unsafe_code)]
 
@@ -23,6 +24,7 @@ pub mod api;
 pub mod aside;
 pub mod auth;
 pub mod background;
+pub mod backup;
 pub mod budgets;
 pub mod config;
 pub mod databases;
@@ -125,7 +127,7 @@ impl Application {
             .writing_down_attempts(notices::node(address), &background);
         let api = web::Data::new(Api {
             auth,
-            schemas: Schemas::new(Arc::clone(&store), arguments.auth_cache),
+            schemas: Schemas::new(Arc::clone(&store), arguments.auth_cache, arguments.budgets.of_data()),
             limiter: Limiter::new(arguments.rate_limit, arguments.trusted_proxy.iter().copied()),
             store,
             writers: Writers::default(),
@@ -170,6 +172,12 @@ impl Application {
             servers.push(admin.run());
         }
         Ok(Self { servers, address, admin_address, identity, admin, background })
+    }
+
+    /// Gives backups of a store to those who may use a socket in its folder.
+    pub fn with_backups(self, socket: backup::Socket, store: store::SharedServer) -> Self {
+        self.background.start(|stopping| socket.serve(store, stopping));
+        self
     }
 
     /// The address that it listens on.

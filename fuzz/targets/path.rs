@@ -45,7 +45,7 @@ fuzz_target!(|input: &[u8]| {
             None => (key.clone(), value.as_deref()),
         });
         let turned: Vec<_> = turned.collect();
-        Filter::of_query(turned.iter().map(|(key, value)| (key.as_str(), *value)))
+        Filter::of_query(turned.iter().map(|(key, value)| (key.as_str(), *value)), usize::MAX).unwrap_or_default()
     };
     let document = object(document).unwrap_or_default();
     let accepts = filter(false).accepts(&document);

@@ -6,16 +6,19 @@
 use std::collections::BTreeMap;
 
 use crossbar_groups::document::Document;
-use crossbar_groups::kazoo::schema::Schema;
+use crossbar_groups::kazoo::documents::submitted;
+use crossbar_groups::kazoo::schema::{Limits, Schema};
 use crossbar_groups_fuzz::{kept, parts};
 use libfuzzer_sys::fuzz_target;
+
+const LIMITS: Limits = Limits { values: 100_000, findings: 100 };
 
 fuzz_target!(|input: &[u8]| {
     let [data, schema] = parts(input);
     let Some(data) = kept(data) else { return };
     for schema in Schema::names().filter_map(Schema::ours) {
-        match schema.validate_raw(&data) {
-            Ok(valid) => assert_eq!(schema.validate(valid.clone()).unwrap().to_json(), valid.to_json()),
+        match schema.validate_raw(&data, submitted, LIMITS) {
+            Ok(valid) => assert_eq!(schema.validate(valid.clone(), LIMITS).unwrap().to_json(), valid.to_json()),
             Err(findings) => assert!((1..=101).contains(&findings.len())),
         }
     }
@@ -26,8 +29,8 @@ fuzz_target!(|input: &[u8]| {
     Schema::references(&operators);
     let schema = Schema::new("groups", &operators, &BTreeMap::new());
     if schema.problem().is_some() {
-        assert!(schema.validate_raw(&data).is_err());
+        assert!(schema.validate_raw(&data, submitted, LIMITS).is_err());
     } else {
-        drop(schema.validate_raw(&data));
+        drop(schema.validate_raw(&data, submitted, LIMITS));
     }
 });

@@ -1,12 +1,13 @@
 //! What a request comes to, if it is answered as it asked: handlers give it, and `response` frames it.
 
-use std::sync::Arc;
-
-use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::document::Revision;
+use crate::budgets::{Budget, Budgets};
+use crate::document::{Revision, json};
+use crate::in_flight;
 use crate::kazoo::kind::{GROUPS, Table};
+
+use super::error::Error;
 
 /// What a request comes to.
 #[derive(Debug)]
@@ -27,18 +28,27 @@ pub struct Answer {
     pub table: &'static Table,
 }
 
-/// What an answer shows.
+/// What an answer shows, as the JSON that is sent.
 #[derive(Debug)]
 pub enum Data {
     /// One thing.
     One(Box<RawValue>),
-    /// The rows of a list.
-    List(Vec<Arc<RawValue>>),
+    /// A list, and how many rows it has.
+    List(Box<RawValue>, usize),
 }
 
 impl Default for Data {
     fn default() -> Self {
-        Self::List(Vec::new())
+        Self::List(json::raw(&[(); 0]), 0)
+    }
+}
+
+impl Data {
+    /// The JSON.
+    pub fn json(&self) -> &RawValue {
+        match self {
+            Self::One(json) | Self::List(json, _) => json,
+        }
     }
 }
 
@@ -51,7 +61,7 @@ pub enum Shown {
     /// The document's revision.
     Revision(Revision),
     /// A digest of the data, so that it stays the same while they do.
-    Digest,
+    Digest(String),
     /// The word `automatic`: what Kazoo says where it makes no digest.
     Automatic,
 }
@@ -65,15 +75,6 @@ pub struct Paging {
     pub start: Option<String>,
     /// Where the next page starts, encoded.
     pub next: Option<String>,
-}
-
-impl Serialize for Data {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::One(value) => value.serialize(serializer),
-            Self::List(rows) => rows.serialize(serializer),
-        }
-    }
 }
 
 impl Default for Answer {
@@ -95,5 +96,32 @@ impl Answer {
     pub fn document(data: Box<RawValue>, revision: Option<Revision>) -> Self {
         let revision = revision.map_or(Shown::None, Shown::Revision);
         Self { data: Data::One(data), revision, ..Self::default() }
+    }
+}
+
+/// What an answer may hold while it is made: whoever makes it longer asks first.
+#[derive(Debug)]
+pub struct Allowance {
+    held: usize,
+    most: usize,
+    most_in_flight: usize,
+}
+
+impl Allowance {
+    /// As much as the budgets say that one answer may hold, and as all requests together leave.
+    pub fn new(budgets: &Budgets) -> Self {
+        Self { held: 0, most: budgets.max_answer, most_in_flight: budgets.max_in_flight }
+    }
+
+    /// Errors: [`Error::OverBudget`], where the answer would become too long by so many bytes.
+    pub fn grow(&mut self, bytes: usize) -> Result<(), Error> {
+        self.held = self.held.saturating_add(bytes);
+        if self.held > self.most {
+            return Err(Error::OverBudget(Budget::Answer, self.most));
+        }
+        match in_flight::take(self.held) {
+            true => Ok(()),
+            false => Err(Error::OverBudget(Budget::InFlight, self.most_in_flight)),
+        }
     }
 }

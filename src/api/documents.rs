@@ -1,4 +1,4 @@
-//! The documents of a kind: lists, and one document read, created, replaced, patched and deleted.
+//! The documents of a kind: one read, created, replaced, patched and deleted.
 //!
 //! Each handler is given a request that is [`Authorized`]. What its verb asks for is validated always, and done unless
 //! the request's method only reads.
@@ -7,28 +7,27 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
-use serde_json::json as value;
 use serde_json::value::RawValue;
+use serde_json::{Value, json as value};
 
+use crate::aside::by_size;
+use crate::budgets::Budget;
 use crate::document::{DocId, Document, Revision, json};
 use crate::kazoo::documents::{self, Author, is_deleted};
-use crate::kazoo::erlang::{Term, is_empty};
-use crate::kazoo::filter::Filter;
+use crate::kazoo::erlang::is_empty;
+use crate::kazoo::group::Excess;
 use crate::kazoo::kind::Kind;
-use crate::kazoo::page::{self, Page, PageSize};
+use crate::kazoo::merge::merge;
 use crate::kazoo::schema::validation_error;
-use crate::store::{self, Query, Row};
+use crate::store;
 
-use super::answer::{Answer, Data, Paging, Shown};
+use super::answer::Answer;
 use super::body::ContentType;
 use super::context::Authorized;
-use super::error::{Error, LONGEST_ECHO, echo};
+use super::error::Error;
 
-/// How many rows are read at a time at the most.
-const BATCH: usize = 1_000;
-
-/// How many documents are read at a time for a filter to look at.
-const FILTERED_BATCH: usize = 200;
+/// How many bytes of what is wrong are told at the most.
+const LONGEST_ECHO: usize = 4_096;
 
 /// The pauses before a patch is tried again on top of another process's change.
 const PATCH_PAUSES: ExponentialBuilder = ExponentialBuilder::new()
@@ -37,103 +36,46 @@ const PATCH_PAUSES: ExponentialBuilder = ExponentialBuilder::new()
     .with_max_times(10)
     .with_jitter();
 
-/// `GET …/{noun}`
-pub async fn list(authorized: &Authorized<'_>, kind: &'static Kind) -> Result<Answer, Error> {
-    let request = authorized.incoming;
-    let is_paged = authorized.path.has_pages && request.is_true("paginate", true);
-    let filter = Filter::of_query(request.query.iter().map(|(key, value)| (key.as_str(), value.as_deref())));
-    let start = match request.has_bare("start_key") {
-        true => Some(Term::True),
-        false => request.parameter("start_key").map(|text| Term::decode(&text)),
-    };
-    let from = match &start {
-        Some(Term::Binary(key)) => Some(key.clone()),
-        // it comes before all texts
-        Some(Term::True) | None => None,
-    };
-
-    let (view, query) = match (&authorized.path.user, from) {
-        (None, None) => (kind.listing, Query::all()),
-        (None, Some(id)) => (kind.listing, Query::from_key(id)),
-        (Some(user), None) => (kind.listing_by_user, Query::of_key(user)),
-        (Some(user), Some(id)) => (kind.listing_by_user, Query::of_key_from(user, id)),
-    };
-    let query = if filter.is_empty() { query } else { query.batch(FILTERED_BATCH).with_documents() };
-    let accepts = |row: &Row| passes(row, &filter);
-    let database = authorized.account.id.database();
-    let page = if is_paged {
-        let size = page_size(authorized).await?;
-        // a page, and the row after it
-        let query = if filter.is_empty() { query.batch(size.get().saturating_add(1).min(BATCH)) } else { query };
-        let rows = authorized.api.store.rows(&database, &view, query);
-        // both views' rows are found again by their document's id: it is the key of one, and orders the other
-        page::walk(rows, size, start, |row| Term::Binary(row.id.clone()), accepts).await?
-    } else {
-        Page::whole(authorized.api.store.rows(&database, &view, query.descending()), accepts).await?
-    };
-
-    let encoded = |key: Option<Term>| key.map(|key| key.encode());
-    let found = page.rows.len();
-    Ok(Answer {
-        revision: match (found, request.only_reads()) {
-            (0, _) => Shown::None,
-            (_, true) => Shown::Digest,
-            (_, false) => Shown::Automatic,
-        },
-        page: is_paged.then(|| Paging { size: found, start: encoded(page.start), next: encoded(page.next) }),
-        table: &kind.table,
-        data: Data::List(page.rows.into_iter().map(|row| row.value).collect()),
-        ..Answer::default()
-    })
-}
-
-/// Whether a row is shown. One whose document went away after the row was made passes no filter.
-fn passes(row: &Row, filter: &Filter) -> bool {
-    filter.is_empty() || row.document.as_ref().is_some_and(|document| filter.accepts(document))
-}
-
-/// How many rows the client asks for, or else the system's configuration.
-async fn page_size(authorized: &Authorized<'_>) -> Result<PageSize, Error> {
-    let default = authorized.api.auth.system().await?.page_size.unwrap_or(PageSize::DEFAULT);
-    Ok(PageSize::of_text(authorized.incoming.parameter("page_size").as_deref(), default))
-}
-
 /// `GET …/{noun}/{id}`
 pub async fn read(authorized: &Authorized<'_>, kind: &'static Kind, id: &str) -> Result<Answer, Error> {
     let (document, revision) = load(authorized, kind, id).await?;
-    Ok(shown(kind, documents::public(&document), revision))
+    Ok(shown(kind, document, documents::public, revision).await)
 }
 
 /// `PUT …/{noun}`
 pub async fn create(authorized: &Authorized<'_>, kind: &'static Kind) -> Result<Answer, Error> {
-    let data = authorized.data();
-    let fields = validated(authorized, kind, data).await?;
-    let id = match Document::from_raw(data).and_then(|data| named_id(&data)) {
-        Some(id) => id?,
-        None => authorized.api.world.document_id(),
-    };
+    let fields = submitted(authorized, kind).await?;
+    let other_id = authorized.api.world.document_id();
+    let document = made(authorized, kind, move |data, author| {
+        let id = Document::from_raw(data).and_then(|data| named_id(&data)).unwrap_or(Ok(other_id))?;
+        let mut document = documents::create(&id, kind.pvt_type, fields, author);
+        documents::name_by_first_value(&mut document, data);
+        Ok(document)
+    });
+    let document = document.await?;
     if authorized.incoming.only_reads() {
         // what is yet to be created can't be read
         return Err(Error::NotFound);
     }
     authorized.conditions().allow_creating()?;
     must_be_taken(authorized)?;
-    let mut document = documents::create(&id, kind.pvt_type, fields, &author(authorized));
-    documents::name_by_first_value(&mut document, data);
     let revision = write(authorized, &document).await?;
-    let shown = shown(kind, documents::public(&document), revision);
-    Ok(Answer { created: true, created_id: Some(id.to_string()), ..shown })
+    let created_id = document.id();
+    Ok(Answer { created: true, created_id, ..shown(kind, Arc::new(document), documents::public, revision).await })
 }
 
 /// `POST …/{noun}/{id}`
 pub async fn replace(authorized: &Authorized<'_>, kind: &'static Kind, id: &str) -> Result<Answer, Error> {
-    let data = authorized.data();
-    let fields = validated(authorized, kind, data).await?;
+    let fields = submitted(authorized, kind).await?;
     let (existing, revision) = load(authorized, kind, id).await?;
-    let mut document = documents::replace(&existing, fields, &author(authorized));
-    documents::name_by_first_value(&mut document, data);
+    let document = made(authorized, kind, move |data, author| {
+        let mut document = documents::replace(&existing, fields, author);
+        documents::name_by_first_value(&mut document, data);
+        Ok(document)
+    });
+    let document = document.await?;
     let revision = write_over(authorized, &document, revision).await?;
-    Ok(shown(kind, documents::public(&document), revision))
+    Ok(shown(kind, Arc::new(document), documents::public, revision).await)
 }
 
 /// `PATCH …/{noun}/{id}`: on top of what others wrote meanwhile, unless the client says which revision it changes.
@@ -150,17 +92,14 @@ pub async fn patch(authorized: &Authorized<'_>, kind: &'static Kind, id: &str) -
 async fn patch_once(authorized: &Authorized<'_>, kind: &'static Kind, id: &str) -> Result<Answer, Error> {
     // the changes are checked on top of whatever has the id, and alone where nothing has it
     let found = find(authorized, id).await?;
-    let fields = match (&found, Document::from_raw(authorized.data())) {
-        (Some(existing), Some(changes)) => {
-            let merged = documents::merge(existing, changes);
-            authorized.api.schemas.named(kind.schema).await?.validate(merged)?
-        }
-        _ => validated(authorized, kind, authorized.data()).await?,
+    let fields = match &found {
+        Some(existing) => merged(authorized, kind, Arc::clone(existing)).await?,
+        None => submitted(authorized, kind).await?,
     };
     let (existing, revision) = live(kind, id, found)?;
-    let document = documents::replace(&existing, fields, &author(authorized));
+    let document = made(authorized, kind, move |_, author| Ok(documents::replace(&existing, fields, author))).await?;
     let revision = write_over(authorized, &document, revision).await?;
-    Ok(shown(kind, documents::public(&document), revision))
+    Ok(shown(kind, Arc::new(document), documents::public, revision).await)
 }
 
 /// `DELETE …/{noun}/{id}`: softly. The document stays, and is found by nobody.
@@ -168,35 +107,60 @@ pub async fn delete(authorized: &Authorized<'_>, kind: &'static Kind, id: &str) 
     let (existing, revision) = load(authorized, kind, id).await?;
     let document = documents::delete(&existing, &author(authorized));
     let revision = write_over(authorized, &document, revision).await?;
-    Ok(shown(kind, documents::public_deleted(&document), revision))
+    Ok(shown(kind, Arc::new(document), documents::public_deleted, revision).await)
 }
 
 /// The fields of a client's data, by the schema.
-async fn validated(authorized: &Authorized<'_>, kind: &'static Kind, data: &RawValue) -> Result<Document, Error> {
-    let schema = authorized.api.schemas.named(kind.schema).await?;
-    Ok(match Document::from_raw(data) {
-        Some(data) => schema.validate(documents::submitted(data))?,
-        None => schema.validate_raw(data)?,
-    })
+async fn submitted(authorized: &Authorized<'_>, kind: &'static Kind) -> Result<Document, Error> {
+    authorized.api.schemas.check(kind.schema, authorized.data(), 0, documents::submitted).await
+}
+
+/// The fields of a document with a client's changes, by the schema.
+async fn merged(authorized: &Authorized<'_>, kind: &'static Kind, existing: Arc<Document>) -> Result<Document, Error> {
+    let bytes = existing.bytes();
+    let merged = move |changes| merge(&existing, &changes);
+    authorized.api.schemas.check(kind.schema, authorized.data(), bytes, merged).await
+}
+
+/// A document made of a client's data by a request's author.
+///
+/// Errors: why there is none, or it is larger than it may be.
+async fn made(
+    authorized: &Authorized<'_>,
+    kind: &'static Kind,
+    make: impl FnOnce(&RawValue, &Author) -> Result<Document, Error> + Send + 'static,
+) -> Result<Document, Error> {
+    let (data, author, limits) = (authorized.data().to_owned(), author(authorized), authorized.api.budgets.of_groups());
+    let make = move || {
+        let document = make(&data, &author)?;
+        match (kind.must_fit)(&document, limits) {
+            Ok(()) => Ok(document),
+            Err(Excess::Endpoints) => Err(Error::OverBudget(Budget::Endpoints, limits.endpoints)),
+            Err(Excess::Rows) => Err(Error::OverBudget(Budget::Rows, limits.rows)),
+        }
+    };
+    by_size(authorized.data().get().len(), make).await
 }
 
 /// The id that a client gives its new document: the first of the places where Kazoo looks for one (`kz_doc:id`), unless
 /// that is empty.
 fn named_id(data: &Document) -> Option<Result<DocId, Error>> {
-    const PLACES: [&[&str]; 5] = [&["_id"], &["id"], &["ID"], &["value", "id"], &["doc", "_id"]];
-    let at = |place: &[&str]| {
-        let (first, rest) = place.split_first()?;
-        let value = rest.iter().try_fold(data.get(first)?, |value, key| json::last_field(value, key))?;
+    const PLACES: [(&str, Option<&str>); 5] =
+        [("_id", None), ("id", None), ("ID", None), ("value", Some("id")), ("doc", Some("_id"))];
+    let at = |(field, inner): &(&str, Option<&str>)| {
+        let value = data.get(field)?;
+        let value = match inner {
+            Some(key) => Document::from_raw(value)?.remove(key)?,
+            None => value.to_owned(),
+        };
         Some(value).filter(|value| value.get() != "null")
     };
-    let given = PLACES.iter().find_map(|place| at(place))?;
-    if given.get().len() <= LONGEST_ECHO && is_empty(&echo(given)) {
-        return None;
-    }
-    let id = json::text(given).and_then(|id| id.parse().ok());
+    let given = PLACES.iter().find_map(at).filter(|given| !is_empty(given.get()))?;
+    let id = json::text(&given).and_then(|id| id.parse().ok());
     Some(id.ok_or_else(|| {
         let message = "The id must be a text that does not begin with an underscore and holds no slash";
-        validation_error("id", "pattern", value!({ "message": message, "value": echo(given) })).into()
+        let value = if given.get().len() > LONGEST_ECHO { Value::Null } else { json::tree(&given).unwrap_or_default() };
+        validation_error("id", "pattern", value!({ "message": message, "value": value })).into()
     }))
 }
 
@@ -233,9 +197,15 @@ async fn write_over(authorized: &Authorized<'_>, document: &Document, revision: 
     write(authorized, document).await
 }
 
-/// A document as it is shown.
-fn shown(kind: &'static Kind, public: Document, revision: Revision) -> Answer {
-    Answer { table: &kind.table, ..Answer::document(public.to_raw(), Some(revision)) }
+/// A document as it is shown, by what makes it public.
+async fn shown(
+    kind: &'static Kind,
+    document: Arc<Document>,
+    public: fn(&Document) -> Document,
+    revision: Revision,
+) -> Answer {
+    let public = by_size(document.bytes(), move || public(&document).to_raw()).await;
+    Answer { table: &kind.table, ..Answer::document(public, Some(revision)) }
 }
 
 async fn write(authorized: &Authorized<'_>, document: &Document) -> Result<Revision, Error> {
@@ -257,24 +227,5 @@ fn author(authorized: &Authorized<'_>) -> Author {
         auth_user: authorized.identity.user.clone(),
         request_id: authorized.frame.request_id.clone(),
         now: authorized.api.world.gregorian_seconds(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_row_whose_document_went_away_passes_no_filter() {
-        let row = |document: Option<&str>| Row {
-            id: "g".to_owned(),
-            key: "g".to_owned(),
-            value: Arc::from(json::raw(&1)),
-            document: document.map(|text| Arc::new(Document::parse(text).unwrap())),
-        };
-        let filter = Filter::of_query([("filter_not_name", Some("x"))]);
-        assert!(passes(&row(Some("{}")), &filter));
-        assert!(!passes(&row(None), &filter));
-        assert!(passes(&row(None), &Filter::default()));
     }
 }

@@ -1,6 +1,8 @@
 //! The catalogue of errors as clients see them, in Kazoo's words (`cb_context`'s system errors
 //! and validation errors). Every failed request ends in one of these.
 
+use std::time::Duration;
+
 use actix_web::http::StatusCode;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -12,9 +14,9 @@ use crate::kazoo::schema::{ValidationErrors, validation_error};
 use crate::store;
 
 /// The most bytes of what a client sent that an error says again.
-pub(super) const LONGEST_ECHO: usize = 64 * 1024;
+const LONGEST_ECHO: usize = 64 * 1024;
 
-/// After how many seconds a client may ask again that found the store out of reach.
+/// After how many seconds a client may ask again that found the store out of reach, or full.
 const STORE_PAUSE_S: u64 = 2;
 
 /// Why a request was not answered as it asked.
@@ -101,6 +103,12 @@ pub struct ErrorBody {
 }
 
 impl Error {
+    /// The client may ask again after so long.
+    pub fn too_many(wait: Duration) -> Self {
+        let whole = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        Self::TooManyRequests(whole.max(1))
+    }
+
     /// What the error's envelope says; some errors have no envelope, only a status.
     pub fn body(&self) -> Result<ErrorBody, StatusCode> {
         let body = |status, message, data| Ok(ErrorBody { status, message, data });
@@ -145,7 +153,7 @@ impl Error {
                 let cause = "access denied by token restrictions";
                 body(StatusCode::FORBIDDEN, "forbidden", json!({ "cause": cause, "message": "forbidden" }))
             }
-            Self::Auth(auth::Error::Busy) => Self::TooManyRequests(1).body(),
+            Self::Auth(auth::Error::Busy(wait)) => Self::too_many(*wait).body(),
             Self::TooManyRequests(_) => system(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", "too many requests"),
             Self::InvalidBody(invalid) => body(invalid.status(), "validation error", Value::Object(invalid.errors())),
             Self::Validation(errors) => {
@@ -156,7 +164,15 @@ impl Error {
             Self::PreconditionFailed => Err(StatusCode::PRECONDITION_FAILED),
             Self::OverBudget(budget, most) => {
                 let (status, message, text) = over_budget(*budget, *most);
-                system(status, message, &text)
+                let of_endpoints = |rule| {
+                    let detail = json!({ "message": text, "target": most });
+                    body(status, message, Value::Object(validation_error("endpoints", rule, detail)))
+                };
+                match budget {
+                    Budget::Endpoints => of_endpoints("maxProperties"),
+                    Budget::Rows => of_endpoints("maxRows"),
+                    _ => system(status, message, &text),
+                }
             }
             Self::Store(store::Error::Conflict) => {
                 system(StatusCode::CONFLICT, "datastore_conflict", "conflicting documents")
@@ -174,6 +190,9 @@ impl Error {
                 "datastore_missing_view",
                 json!({ "cause": format!("{design}/{view}"), "message": "datastore missing view" }),
             ),
+            Self::Store(store::Error::Full(_)) => {
+                system(StatusCode::SERVICE_UNAVAILABLE, "datastore_fault", "datastore full")
+            }
             Self::Store(store::Error::Refused(_) | store::Error::Corrupt(_)) => {
                 system(StatusCode::SERVICE_UNAVAILABLE, "datastore_fault", "datastore fatal error")
             }
@@ -201,11 +220,12 @@ impl Error {
     /// After how many seconds the client may ask again, where that is known.
     pub fn retry_after(&self) -> Option<u64> {
         match self {
-            Self::OverBudget(Budget::Requests | Budget::InFlight, _) | Self::Auth(auth::Error::Busy) => Some(1),
+            Self::OverBudget(Budget::Requests | Budget::InFlight, _) => Some(1),
+            Self::Auth(auth::Error::Busy(wait)) => Self::too_many(*wait).retry_after(),
             Self::OverBudget(Budget::Deadline, _) => Some(STORE_PAUSE_S),
             Self::TooManyRequests(seconds) => Some(*seconds),
             Self::Store(error) | Self::Auth(auth::Error::Store(error)) if self.is_fault() => match error {
-                store::Error::Unreachable(_) | store::Error::TimedOut(_) => Some(STORE_PAUSE_S),
+                store::Error::Unreachable(_) | store::Error::TimedOut(_) | store::Error::Full(_) => Some(STORE_PAUSE_S),
                 _ => None,
             },
             _ => None,
@@ -250,6 +270,13 @@ fn over_budget(budget: Budget, most: usize) -> (StatusCode, &'static str, String
         Budget::BodyTime => {
             (StatusCode::REQUEST_TIMEOUT, "request_timeout", format!("The body did not arrive within {most} s"))
         }
+        Budget::Endpoints => {
+            (StatusCode::BAD_REQUEST, "validation error", format!("A group must not have more than {most} endpoints"))
+        }
+        Budget::Rows => {
+            let text = format!("What lists hold of a group, once for each user, must not be more than {most} bytes");
+            (StatusCode::BAD_REQUEST, "validation error", text)
+        }
         Budget::Conditions => {
             (StatusCode::BAD_REQUEST, "too_large", format!("A filter must not have more than {most} conditions"))
         }
@@ -275,14 +302,6 @@ fn over_budget(budget: Budget, most: usize) -> (StatusCode, &'static str, String
     }
 }
 
-/// What a client sent, to be told in what way it is wrong; null for what is too long to be repeated.
-pub(super) fn echo(sent: &RawValue) -> Value {
-    match sent.get().len() {
-        0..=LONGEST_ECHO => json::tree(sent).unwrap_or_default(),
-        _ => Value::Null,
-    }
-}
-
 impl InvalidBody {
     fn status(&self) -> StatusCode {
         match self {
@@ -292,6 +311,10 @@ impl InvalidBody {
     }
 
     fn errors(&self) -> ValidationErrors {
+        let value = |raw: &RawValue| match raw.get().len() {
+            0..=LONGEST_ECHO => json::tree(raw).unwrap_or_default(),
+            _ => Value::Null,
+        };
         match self {
             Self::Json(message) | Self::CutOff(message) => {
                 validation_error("json", "invalid", json!({ "message": message, "target": "body" }))
@@ -303,12 +326,12 @@ impl InvalidBody {
             Self::NoData(envelope) => validation_error(
                 "data",
                 "required",
-                json!({ "message": "Field is required but missing", "value": echo(envelope) }),
+                json!({ "message": "Field is required but missing", "value": value(envelope) }),
             ),
             Self::DataType(data) => {
                 let target = "object, array";
                 let message = format!("Value did not match type(s): {target}");
-                validation_error("data", "type", json!({ "message": message, "target": target, "value": echo(data) }))
+                validation_error("data", "type", json!({ "message": message, "target": target, "value": value(data) }))
             }
             Self::Jsonp(name) => validation_error(
                 "jsonp",

@@ -4,17 +4,21 @@
 mod admission;
 mod answer;
 mod body;
+mod client;
 mod conditions;
 mod context;
 mod csv;
 mod documents;
 mod error;
+mod guesses;
 mod held;
 mod incoming;
 mod limit;
+mod list;
 mod negotiation;
 mod nouns;
 mod path;
+mod pauses;
 mod resource;
 mod response;
 mod schemas;
@@ -29,7 +33,7 @@ use actix_web::http::header::ACCESS_CONTROL_REQUEST_METHOD;
 use actix_web::{HttpRequest, HttpResponse, web};
 use tokio::time::timeout;
 
-use crate::auth::{self, Credentials, Identity};
+use crate::auth::{self, Asker, Credentials, Identity};
 use crate::budgets::Budget;
 use crate::document::{DocId, json};
 use crate::in_flight;
@@ -57,8 +61,9 @@ pub use writers::Writers;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing {
+    pub use super::answer::Data;
     pub use super::body::{Body, parameters, read as read_body};
-    pub use super::csv::{of_document as csv_of_document, of_rows as csv_of_rows};
+    pub use super::csv::{Limits as TableLimits, table};
     pub use super::path::Path;
 }
 
@@ -202,11 +207,18 @@ impl Api {
                 self.must_be_permitted(&identity, None, path, verb).await?;
             }
             frame.negotiate(request, incoming)?;
-            return Ok(frame.respond(&self.open(incoming, path, frame).await?));
+            return frame.respond(self.open(incoming, path, frame).await?, &self.budgets).await;
         }
 
         // the account, the credentials, the right
-        let account = self.account(path, identity.as_ref().ok()).await?;
+        let account = self.account(request, path, identity.as_ref().ok()).await;
+        // who is refused whether or not there is such an account need not wait until that may be looked up
+        if let (Err(Error::Auth(auth::Error::Busy(_))), Err(refusal)) = (&account, &identity)
+            && !matches!(credentials, Credentials::Basic(_))
+        {
+            return Err(refusal.clone().into());
+        }
+        let account = account?;
         frame.account = account.as_ref().map(|account| account.id);
         let identity = match credentials {
             Credentials::Basic(_) => self.sign_in(incoming, &credentials).await??,
@@ -220,7 +232,7 @@ impl Api {
         }
         self.must_be_permitted(&identity, account.as_deref(), path, verb).await?;
         if path.resource == Resource::About {
-            return Ok(frame.respond(&about()));
+            return frame.respond(about(), &self.budgets).await;
         }
         let account = account.ok_or(auth::Error::Forbidden)?;
         self.auth.decide(async |evidence| evidence.must_be_let_act_on(&identity, account.id).await).await?;
@@ -232,7 +244,7 @@ impl Api {
 
         let authorized = Authorized { api: self, incoming, path, frame, identity, account };
         let answer = authorized.answer(verb).await?;
-        Ok(frame.respond(&answer))
+        frame.respond(answer, &self.budgets).await
     }
 
     async fn open(&self, incoming: &Incoming, path: &Path, frame: &Frame) -> Result<Answer, Error> {
@@ -272,9 +284,9 @@ impl Api {
         incoming: &Incoming,
         credentials: &Credentials,
     ) -> Result<Result<Identity, auth::Error>, Error> {
-        let account = incoming.header("x-auth-account-id");
-        match self.auth.decide(async |evidence| evidence.identify(credentials, account).await).await {
-            Err(error @ (auth::Error::Store(_) | auth::Error::Busy)) => Err(error.into()),
+        let (account, asker) = (incoming.header("x-auth-account-id"), self.limiter.stranger(&incoming.http));
+        match self.auth.decide(async |evidence| evidence.identify(credentials, account, asker).await).await {
+            Err(error @ (auth::Error::Store(_) | auth::Error::Busy(_))) => Err(error.into()),
             identity => Ok(identity),
         }
     }
@@ -286,15 +298,23 @@ impl Api {
         credentials: &Credentials,
     ) -> Result<Result<Identity, auth::Error>, Error> {
         self.limiter.sign_in(&incoming.http)?;
+        let door = credentials.door();
+        let attempt = self.limiter.attempt(&incoming.http, door.into_iter().collect()).await?;
         let identity = self.identify(incoming, credentials).await?;
-        if identity.as_ref().is_err_and(auth::Error::is_failure) {
-            self.limiter.failed(&incoming.http);
+        match &identity {
+            Ok(_) => attempt.succeeded(door),
+            Err(error) => attempt.refused(error),
         }
         Ok(identity)
     }
 
     /// The account that a path names, which must be there; None if it names none.
-    async fn account(&self, path: &Path, identity: Option<&Identity>) -> Result<Option<Arc<Account>>, Error> {
+    async fn account(
+        &self,
+        request: &HttpRequest,
+        path: &Path,
+        identity: Option<&Identity>,
+    ) -> Result<Option<Arc<Account>>, Error> {
         let id = match &path.account {
             NamedAccount::None => return Ok(None),
             NamedAccount::Own => identity.ok_or(Error::NoOwnAccount)?.account,
@@ -304,7 +324,9 @@ impl Api {
                 _ => Error::InvalidAccountId(text.clone()),
             })?,
         };
-        Ok(Some(self.auth.decide(async |evidence| evidence.must_find(id).await).await?))
+        let asker =
+            identity.map_or_else(|| self.limiter.stranger(request), |identity| Asker::Account(identity.account));
+        Ok(Some(self.auth.decide(async |evidence| evidence.must_find(id, asker).await).await?))
     }
 
     /// What a token does must be among what its restrictions name.
@@ -342,7 +364,7 @@ impl Api {
 impl Authorized<'_> {
     async fn answer(&self, verb: Verb) -> Result<Answer, Error> {
         match (&self.path.resource, verb) {
-            (Resource::Documents(kind), Verb::Get) => documents::list(self, kind).await,
+            (Resource::Documents(kind), Verb::Get) => list::list(self, kind).await,
             (Resource::Documents(kind), Verb::Put) => documents::create(self, kind).await,
             (Resource::Document(kind, id), Verb::Get) => documents::read(self, kind, id).await,
             (Resource::Document(kind, id), Verb::Post) => documents::replace(self, kind, id).await,

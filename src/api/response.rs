@@ -7,10 +7,12 @@ use actix_web::http::header::{
 };
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
-use md5::{Digest, Md5};
 use serde::Serialize;
+use serde_json::value::RawValue;
 
-use crate::document::{hex, json, segment};
+use crate::aside::by_size;
+use crate::budgets::Budgets;
+use crate::document::{json, segment};
 use crate::kazoo::account::AccountId;
 use crate::kazoo::verb::Verb;
 
@@ -91,7 +93,7 @@ struct Envelope<'a> {
     page_size: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     start_key: Option<&'a str>,
-    data: &'a Data,
+    data: &'a RawValue,
     #[serde(skip_serializing_if = "Option::is_none")]
     revision: Option<&'a str>,
     timestamp: &'a str,
@@ -130,17 +132,14 @@ impl Frame {
     }
 
     /// The response to a request that was answered.
-    pub fn respond(&self, answer: &Answer) -> HttpResponse {
+    ///
+    /// Errors: it can't be shown in the form that the client asked for.
+    pub async fn respond(&self, answer: Answer, budgets: &Budgets) -> Result<HttpResponse, Error> {
         let reads = incoming::only_reads(&self.method);
         let revision = match &answer.revision {
             Shown::None => None,
             Shown::Revision(revision) => Some(revision.to_string()),
-            Shown::Digest => {
-                // what follows a page belongs to it
-                let next = answer.page.as_ref().and_then(|page| page.next.as_deref());
-                let digest = Md5::new().chain_update(json::encode(&answer.data));
-                Some(hex(&digest.chain_update(next.unwrap_or_default()).finalize()))
-            }
+            Shown::Digest(digest) => Some(digest.clone()),
             Shown::Automatic => Some("automatic".to_owned()),
         };
         let etag = revision.as_deref().filter(|_| reads);
@@ -150,7 +149,7 @@ impl Frame {
             Met::Yes if answer.created => StatusCode::CREATED,
             Met::Yes => StatusCode::OK,
             Met::NotModified => StatusCode::NOT_MODIFIED,
-            Met::No => return self.fail(&Error::PreconditionFailed),
+            Met::No => return Err(Error::PreconditionFailed),
         };
         let mut response = self.response(status);
         if let Some(etag) = etag {
@@ -166,34 +165,39 @@ impl Frame {
                 .append_header((VARY, fixed(VARIES_BY_CLIENT)));
         }
         if status == StatusCode::NOT_MODIFIED {
-            return response.finish();
+            return Ok(response.finish());
         }
+        let bytes = answer.data.json().get().len();
         if reads && self.format == Format::Csv {
-            if matches!(&answer.data, Data::List(rows) if rows.is_empty()) {
-                return self.response(StatusCode::NO_CONTENT).finish();
+            if matches!(&answer.data, Data::List(_, 0)) {
+                return Ok(self.response(StatusCode::NO_CONTENT).finish());
             }
             response.insert_header((CONTENT_TYPE, "text/csv"));
             response.insert_header((CONTENT_DISPOSITION, format!("attachment; filename=\"{}\"", answer.table.file)));
-            return response.body(match &answer.data {
-                Data::One(document) => csv::of_document(document, answer.table),
-                Data::List(rows) => csv::of_rows(rows),
-            });
+            let limits = csv::Limits { columns: budgets.max_columns, bytes: budgets.max_answer };
+            let table = by_size(bytes, move || csv::table(&answer.data, answer.table, limits)).await?;
+            return Ok(response.body(table));
         }
+        let frame = self.clone();
+        Ok(response.body(by_size(bytes, move || frame.envelope(&answer, revision.as_deref())).await))
+    }
+
+    /// The body of an answer.
+    fn envelope(&self, answer: &Answer, revision: Option<&str>) -> String {
         let page = answer.page.as_ref().filter(|_| !self.is_first_version);
-        let body = self.encode(&Envelope {
+        self.encode(&Envelope {
             next_start_key: page.and_then(|page| page.next.as_deref()),
             page_size: page.map(|page| page.size),
             start_key: page.and_then(|page| page.start.as_deref()),
-            data: &answer.data,
-            revision: revision.as_deref(),
+            data: answer.data.json(),
+            revision,
             timestamp: &self.timestamp,
             version: KAZOO_VERSION,
             node: &self.node,
             request_id: &self.request_id,
             status: "success",
             auth_token: answer.token.as_deref().or(self.token.as_deref()),
-        });
-        response.body(body)
+        })
     }
 
     /// The response to a request that failed.

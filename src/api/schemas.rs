@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use moka::future::Cache;
+use serde_json::value::RawValue;
 
+use crate::aside::by_size;
 use crate::document::{DbName, DocId, Document, json};
 use crate::kazoo::documents::{self, is_deleted};
-use crate::kazoo::schema::{SYSTEM_SCHEMAS, Schema};
+use crate::kazoo::schema::{Limits, SYSTEM_SCHEMAS, Schema};
 use crate::store::{self, SharedStore};
 
 use super::answer::{Answer, Data};
@@ -25,6 +27,7 @@ pub struct Schemas {
     current: Cache<&'static str, Arc<Schema>>,
     /// The last that was read of each name: while its document stays the same it is not compiled again.
     latest: Cache<&'static str, Read>,
+    limits: Limits,
 }
 
 #[derive(Clone)]
@@ -34,12 +37,13 @@ struct Read {
 }
 
 impl Schemas {
-    /// Reads operators' schemas from a store, and remembers them for `remembered`.
-    pub fn new(store: SharedStore, remembered: Duration) -> Self {
+    /// Reads operators' schemas from a store, and remembers them for `remembered`; checks so much by them.
+    pub fn new(store: SharedStore, remembered: Duration, limits: Limits) -> Self {
         Self {
             store,
             current: Cache::builder().time_to_live(remembered).build(),
             latest: Cache::new(REFERENCES as u64),
+            limits,
         }
     }
 
@@ -50,6 +54,22 @@ impl Schemas {
         let name = Schema::names().find(|ours| *ours == name).ok_or_else(|| Error::BadIdentifier(name.to_owned()))?;
         let read = self.current.try_get_with(name, self.read(name)).await;
         read.map_err(|error| Error::Store(store::Error::clone(&error)))
+    }
+
+    /// What `fields` makes of a client's data and of so many more bytes, with defaults, if it is what the schema of a name
+    /// asks for.
+    ///
+    /// Errors: [`Error::Validation`], and those of [`Schemas::named`].
+    pub async fn check(
+        &self,
+        name: &str,
+        data: &RawValue,
+        more: usize,
+        fields: impl FnOnce(Document) -> Document + Send + 'static,
+    ) -> Result<Document, Error> {
+        let (schema, limits, data) = (self.named(name).await?, self.limits, data.to_owned());
+        let bytes = data.get().len() + more;
+        Ok(by_size(bytes, move || schema.validate_raw(&data, fields, limits)).await?)
     }
 
     async fn read(&self, name: &'static str) -> store::Result<Arc<Schema>> {
@@ -93,7 +113,8 @@ impl Schemas {
 
 /// `GET /v2/schemas`
 pub fn list() -> Answer {
-    Answer { data: Data::List(Schema::names().map(json::raw).map(Arc::from).collect()), ..Answer::default() }
+    let names: Vec<&str> = Schema::names().collect();
+    Answer { data: Data::List(json::raw(&names), names.len()), ..Answer::default() }
 }
 
 /// `GET /v2/schemas/{name}`
@@ -105,14 +126,10 @@ pub async fn read(schemas: &Schemas, name: &str) -> Result<Answer, Error> {
 
 /// `PUT /v2/schemas/{name}/validation`: data with its defaults, or what is wrong with them.
 pub async fn validate(schemas: &Schemas, incoming: &Incoming, name: &str) -> Result<Answer, Error> {
-    let schema = schemas.named(name).await?;
-    let data = incoming.data();
-    let valid = match Document::from_raw(data) {
-        Some(data) => schema.validate(documents::submitted(data))?,
-        None => schema.validate_raw(data)?,
-    };
+    let valid = schemas.check(name, incoming.data(), 0, documents::submitted).await?;
     if incoming.only_reads() {
         return Err(Error::NotFound);
     }
-    Ok(Answer { created: true, ..Answer::document(valid.to_raw(), None) })
+    let valid = by_size(valid.bytes(), move || valid.to_raw()).await;
+    Ok(Answer { created: true, ..Answer::document(valid, None) })
 }

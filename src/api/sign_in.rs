@@ -1,6 +1,7 @@
 //! The resources at which one signs in: a user's credentials, or an account's API key, for a token.
 
 use std::collections::BTreeMap;
+use std::convert::identity;
 
 use crate::auth::{self, ApiKey, Entrant, UserCredentials};
 use crate::document::{Document, json};
@@ -10,13 +11,14 @@ use crate::kazoo::schema::{API_AUTH, USER_AUTH};
 use super::answer::{Answer, Data, Paging, Shown};
 use super::context::Api;
 use super::error::Error;
+use super::guesses::Attempt;
 use super::incoming::Incoming;
 use super::response::Frame;
 
 /// `PUT /v2/user_auth`: `credentials` is the md5 or sha1 of `user:password`, the account is named by realm or name.
 pub async fn by_credentials(api: &Api, incoming: &Incoming, frame: &Frame) -> Result<Answer, Error> {
     api.limiter.sign_in(&incoming.http)?;
-    let data = api.schemas.named(USER_AUTH).await?.validate_raw(incoming.data())?;
+    let data = api.schemas.check(USER_AUTH, incoming.data(), 0, identity).await?;
     let credentials = UserCredentials {
         digest: data.text("credentials").unwrap_or_default(),
         is_sha: data.text("method").as_deref() == Some("sha"),
@@ -24,22 +26,31 @@ pub async fn by_credentials(api: &Api, incoming: &Incoming, frame: &Frame) -> Re
         name: data.text("account_name"),
         sent: data,
     };
+    let attempt = api.limiter.attempt(&incoming.http, credentials.doors()).await?;
     let found = api.auth.user(&credentials, &client(api, incoming, frame)).await;
-    signed_in(api, incoming, found).await
+    signed_in(api, incoming, attempt, found).await
 }
 
 /// `PUT /v2/api_auth`
 pub async fn by_api_key(api: &Api, incoming: &Incoming, frame: &Frame) -> Result<Answer, Error> {
     api.limiter.sign_in(&incoming.http)?;
-    let data = api.schemas.named(API_AUTH).await?.validate_raw(incoming.data())?;
+    let data = api.schemas.check(API_AUTH, incoming.data(), 0, identity).await?;
     let key = ApiKey(data.text("api_key").unwrap_or_default());
+    // a key names no account, and is too long to be guessed: only where it comes from counts
+    let attempt = api.limiter.attempt(&incoming.http, Vec::new()).await?;
     let found = api.auth.program(&key, &client(api, incoming, frame)).await;
-    signed_in(api, incoming, found).await
+    signed_in(api, incoming, attempt, found).await
 }
 
-async fn signed_in(api: &Api, incoming: &Incoming, found: Result<Entrant, auth::Error>) -> Result<Answer, Error> {
-    if found.as_ref().is_err_and(auth::Error::is_failure) {
-        api.limiter.failed(&incoming.http);
+async fn signed_in(
+    api: &Api,
+    incoming: &Incoming,
+    attempt: Attempt<'_>,
+    found: Result<Entrant, auth::Error>,
+) -> Result<Answer, Error> {
+    match &found {
+        Ok(entrant) => attempt.succeeded(entrant.door()),
+        Err(error) => attempt.refused(error),
     }
     let entrant = found?;
     if incoming.only_reads() {

@@ -1,5 +1,7 @@
 //! Why somebody may not do something.
 
+use std::time::Duration;
+
 use crate::kazoo::account::AccountId;
 use crate::store;
 
@@ -36,9 +38,9 @@ pub enum Error {
     /// The token's restrictions don't name what is asked for.
     #[error("denied by token restrictions")]
     Restricted,
-    /// There are more refusals to be looked at again than reads for them.
-    #[error("too much to be read anew")]
-    Busy,
+    /// There is more to be looked for, or to be looked at again, than reads for it; after so long there is one.
+    #[error("too much to be read")]
+    Busy(Duration),
     /// What a decision rests on could not be read.
     #[error(transparent)]
     Store(#[from] store::Error),
@@ -52,6 +54,6 @@ impl Error {
 
     /// Whether it is a refusal: a fault below is none.
     pub(super) fn is_refusal(&self) -> bool {
-        !matches!(self, Self::Busy | Self::Store(_))
+        !matches!(self, Self::Busy(_) | Self::Store(_))
     }
 }

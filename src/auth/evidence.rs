@@ -12,6 +12,7 @@ use crate::document::{DbName, DocId, Document};
 use crate::kazoo::account::{Account, AccountId};
 use crate::kazoo::documents::is_deleted;
 use crate::kazoo::erlang::integer_of;
+use crate::kazoo::javascript::is_truthy;
 use crate::kazoo::page::PageSize;
 use crate::kazoo::profile::Ui;
 use crate::kazoo::restrictions::{self, Restrictions};
@@ -22,6 +23,7 @@ use crate::store::{self, SharedStore, Store};
 use crate::world::World;
 
 use super::error::Error;
+use super::names::{Allowances, Asker, Names};
 use super::shelf::{Budget, Kept, REMEMBERED, Shelf};
 
 /// The database of signing keys, and the attachment that holds a key.
@@ -57,6 +59,20 @@ pub struct Owner {
     pub language: Option<String>,
     /// `priv_level`: what token restrictions know the user by.
     pub priv_level: Option<String>,
+    /// Whether `enabled` does not say that the user is switched off.
+    pub is_enabled: bool,
+}
+
+impl Owner {
+    /// Reads a user's document; None if it is deleted.
+    pub fn of_document(document: &Document) -> Option<Self> {
+        (!is_deleted(document)).then(|| Self {
+            secret: document.text("pvt_signature_secret"),
+            language: document.text("language"),
+            priv_level: document.text("priv_level"),
+            is_enabled: document.get("enabled").is_none_or(is_truthy),
+        })
+    }
 }
 
 /// A token that was verified, and with what, so that it is verified again when one of them changes.
@@ -70,7 +86,9 @@ pub(super) struct Verified {
 /// What is remembered: a shelf for each kind of document.
 pub(super) struct Memory {
     pub(super) store: SharedStore,
+    key_names: Names<DocId>,
     pub(super) keys: Shelf<DocId, SigningKey>,
+    account_names: Names<AccountId>,
     pub(super) accounts: Shelf<AccountId, Account>,
     pub(super) owners: Shelf<(AccountId, DocId), Owner>,
     pub(super) restrictions: Shelf<AccountId, Restrictions>,
@@ -85,18 +103,45 @@ pub(super) struct Memory {
 impl Memory {
     pub(super) fn new(store: SharedStore, metrics: Metrics, remembered: Duration) -> Self {
         let budget = Arc::new(Budget::new());
+        let of_names = Arc::new(Budget::of_names());
+        let allowances = Arc::new(Allowances::new());
         Self {
             store,
-            keys: Shelf::new("key", remembered, &metrics, &budget),
-            accounts: Shelf::new("account", remembered, &metrics, &budget),
+            key_names: Names::new(&allowances),
+            keys: Shelf::new("key", remembered, &metrics, &of_names),
+            account_names: Names::new(&allowances),
+            accounts: Shelf::new("account", remembered, &metrics, &of_names),
             owners: Shelf::new("owner", remembered, &metrics, &budget),
             restrictions: Shelf::new("restrictions", remembered, &metrics, &budget),
             sign_in: Shelf::new("sign_in", remembered, &metrics, &budget),
-            basic: Shelf::new("basic", remembered, &metrics, &budget),
+            basic: Shelf::new("basic", remembered, &metrics, &Arc::new(Budget::new())),
             system: Shelf::new("config", remembered, &metrics, &budget),
             ui: Shelf::new("ui", remembered, &metrics, &budget),
             verified: Cache::new(REMEMBERED),
         }
+    }
+
+    /// The id of the key that signs new tokens, as it is remembered.
+    async fn system_key(&self) -> Result<Option<DocId>, Error> {
+        let system = self.system.get((), || self.read_system()).await?;
+        Ok(system.value.and_then(|system| system.system_key.clone()))
+    }
+
+    async fn read_system(&self) -> Result<Option<System>, Error> {
+        let store = self.store.as_ref();
+        let ids = ["auth", "accounts", "crossbar", sign_in::SYSTEM_CONFIG, restrictions::CONFIG];
+        let found = try_join_all(ids.map(|id| defaults(store, id))).await?;
+        let [auth, accounts, crossbar, sign_in, restrictions] = found.as_slice() else {
+            return Ok(None);
+        };
+        Ok(Some(System {
+            system_key: auth.text("system_key").and_then(|id| id.parse().ok()),
+            identity_secret: auth.text("secret_for_user_signature"),
+            master_account: accounts.text("master_account_id").and_then(|id| id.parse().ok()),
+            page_size: crossbar.get("pagination_page_size").and_then(integer_of).and_then(PageSize::new),
+            sign_in: sign_in::Config::of_document(sign_in),
+            restrictions: Restrictions::of_system(restrictions),
+        }))
     }
 }
 
@@ -134,7 +179,7 @@ impl<'m> Evidence<'m> {
     where
         K: Hash + Eq + Clone + Send + Sync + 'static,
         T: Send + Sync + 'static,
-        R: Future<Output = store::Result<Option<T>>>,
+        R: Future<Output = Result<Option<T>, Error>>,
     {
         let Kept { value, read_at } = match self.is_anew {
             true => shelf.get_since(key, self.began, read).await?,
@@ -146,54 +191,54 @@ impl<'m> Evidence<'m> {
 
     /// The signing key of this id; None if there is none.
     pub async fn key(&self, id: &DocId) -> Result<Option<Arc<SigningKey>>, Error> {
+        self.look(&self.memory.keys, id.clone(), async || Ok(self.read_key(id).await?)).await
+    }
+
+    /// The signing key that a token names, and `asker` may have made up. The system's own key is known to exist.
+    pub(super) async fn named_key(&self, id: &DocId, asker: Asker) -> Result<Option<Arc<SigningKey>>, Error> {
+        let names = &self.memory.key_names;
         let read = async || {
-            let pem = self.memory.store.attachment(&DbName::fixed(SYSTEM_AUTH), id, PRIVATE_KEY).await?;
-            Ok(pem.and_then(|pem| SigningKey::of_pem(id.as_str(), &pem).ok()))
+            if !names.is_known(id) && self.memory.system_key().await?.as_ref() == Some(id) {
+                names.know(id);
+            }
+            names.read(id, asker, self.read_key(id)).await
         };
         self.look(&self.memory.keys, id.clone(), read).await
     }
 
+    async fn read_key(&self, id: &DocId) -> store::Result<Option<SigningKey>> {
+        let pem = self.memory.store.attachment(&DbName::fixed(SYSTEM_AUTH), id, PRIVATE_KEY).await?;
+        Ok(pem.and_then(|pem| SigningKey::of_pem(id.as_str(), &pem).ok()))
+    }
+
     /// An account by its id; None if there is none, or it is deleted.
     pub async fn account(&self, id: AccountId) -> Result<Option<Arc<Account>>, Error> {
-        let read = async || {
-            let document = self.memory.store.get(&id.database(), &id.document_id()).await?;
-            Ok(document.and_then(|document| Account::of_document(id, &document)))
-        };
+        self.look(&self.memory.accounts, id, async || Ok(self.read_account(id).await?)).await
+    }
+
+    /// The account that a client names, and `asker` may have made up.
+    pub(super) async fn named_account(&self, id: AccountId, asker: Asker) -> Result<Option<Arc<Account>>, Error> {
+        let read = async || self.memory.account_names.read(&id, asker, self.read_account(id)).await;
         self.look(&self.memory.accounts, id, read).await
+    }
+
+    async fn read_account(&self, id: AccountId) -> store::Result<Option<Account>> {
+        let document = self.memory.store.get(&id.database(), &id.document_id()).await?;
+        Ok(document.and_then(|document| Account::of_document(id, &document)))
     }
 
     /// A user of an account; None if there is none, or it is deleted.
     pub async fn owner(&self, account: AccountId, user: &DocId) -> Result<Option<Arc<Owner>>, Error> {
         let read = async || {
             let document = self.memory.store.get(&account.database(), user).await?;
-            let document = document.filter(|document| !is_deleted(document));
-            Ok(document.map(|document| Owner {
-                secret: document.text("pvt_signature_secret"),
-                language: document.text("language"),
-                priv_level: document.text("priv_level"),
-            }))
+            Ok(document.and_then(|document| Owner::of_document(&document)))
         };
         self.look(&self.memory.owners, (account, user.clone()), read).await
     }
 
     /// The system's configuration.
     pub async fn system(&self) -> Result<Arc<System>, Error> {
-        let read = async || {
-            let store = self.memory.store.as_ref();
-            let ids = ["auth", "accounts", "crossbar", sign_in::SYSTEM_CONFIG, restrictions::CONFIG];
-            let found = try_join_all(ids.map(|id| defaults(store, id))).await?;
-            let [auth, accounts, crossbar, sign_in, restrictions] = found.as_slice() else {
-                return Ok(None);
-            };
-            Ok(Some(System {
-                system_key: auth.text("system_key").and_then(|id| id.parse().ok()),
-                identity_secret: auth.text("secret_for_user_signature"),
-                master_account: accounts.text("master_account_id").and_then(|id| id.parse().ok()),
-                page_size: crossbar.get("pagination_page_size").and_then(integer_of).and_then(PageSize::new),
-                sign_in: sign_in::Config::of_document(sign_in),
-                restrictions: Restrictions::of_system(restrictions),
-            }))
-        };
+        let read = async || self.memory.read_system().await;
         Ok(self.look(&self.memory.system, (), read).await?.unwrap_or_default())
     }
 
@@ -203,7 +248,7 @@ impl<'m> Evidence<'m> {
             let id = DocId::fixed(restrictions::DOCUMENT);
             let document = self.memory.store.get(&account.database(), &id).await?;
             let corrupt = |malformed: restrictions::Malformed| store::Error::Corrupt(format!("{account}: {malformed}"));
-            document.map(|document| Restrictions::of_account(&document).map_err(corrupt)).transpose()
+            Ok(document.map(|document| Restrictions::of_account(&document).map_err(corrupt)).transpose()?)
         };
         self.look(&self.memory.restrictions, account, read).await
     }

@@ -16,8 +16,10 @@ use crate::kazoo::verb::Verb;
 use crate::kazoo::views;
 use crate::store;
 
+use super::door::Door;
 use super::error::Error;
 use super::evidence::{Evidence, Verified};
+use super::names::Asker;
 use super::secrets;
 
 /// What tokens whose claims name no method are called in token restrictions.
@@ -56,6 +58,14 @@ impl Credentials {
             Self::Token(text) | Self::Basic(text) | Self::Foreign(text) => Some(text),
         }
     }
+
+    /// The account that they sign in to, if they do.
+    pub fn door(&self) -> Option<Door> {
+        match self {
+            Self::Basic(basic) => account_and_secret(basic).map(|(account, _)| Door::of_account(account)),
+            Self::None | Self::Token(_) | Self::Foreign(_) => None,
+        }
+    }
 }
 
 /// Whom a request speaks for.
@@ -70,42 +80,59 @@ pub struct Identity {
 }
 
 impl Evidence<'_> {
-    /// Whom credentials speak for. `account` is the one that `X-Auth-Account-ID` says the token is of.
+    /// Whom the credentials of `asker` speak for. `account` is the one that `X-Auth-Account-ID` says the token is of.
     ///
     /// Errors: [`Error::AccountExpired`]; [`Error::AccountDisabled`] for Basic ones, which are a sign-in; for whatever
     /// else is wrong [`Error::InvalidCredentials`].
-    pub async fn identify(&self, credentials: &Credentials, account: Option<&str>) -> Result<Identity, Error> {
+    pub async fn identify(
+        &self,
+        credentials: &Credentials,
+        account: Option<&str>,
+        asker: Asker,
+    ) -> Result<Identity, Error> {
         let identity = match credentials {
-            Credentials::Token(token) => self.of_token(token, account).await?,
-            Credentials::Basic(basic) => self.of_basic(basic).await?,
+            Credentials::Token(token) => self.of_token(token, account, asker).await?,
+            Credentials::Basic(basic) => self.of_basic(basic, asker).await?,
             Credentials::None | Credentials::Foreign(_) => return Err(Error::InvalidCredentials),
         };
-        let own = self.account(identity.account).await?;
-        own.iter().try_for_each(|own| self.must_not_be_expired(own))?;
+        // whoever's account is deleted is nobody
+        let own = self.account(identity.account).await?.ok_or(Error::InvalidCredentials)?;
+        self.must_not_be_expired(&own)?;
         Ok(identity)
     }
 
-    async fn of_token(&self, token: &str, account: Option<&str>) -> Result<Identity, Error> {
-        let claims = self.claims(token).await?;
+    async fn of_token(&self, token: &str, account: Option<&str>, asker: Asker) -> Result<Identity, Error> {
+        let claims = self.claims(token, asker).await?;
         if !claims.is_current(self.world.unix_seconds()) {
             return Err(Error::InvalidCredentials);
         }
         if account.is_some_and(|account| account != claims.account_id) {
             return Err(Error::InvalidCredentials);
         }
+        let account = claims.account_id.parse().map_err(|_| Error::InvalidCredentials)?;
+        if let Some(user) = &claims.owner_id {
+            self.must_be_a_user(account, user).await?;
+        }
         Ok(Identity {
-            account: claims.account_id.parse().map_err(|_| Error::InvalidCredentials)?,
+            account,
             user: claims.owner_id.clone(),
             method: claims.method.clone().unwrap_or_else(|| NO_METHOD.to_owned()),
         })
     }
 
+    /// A token ends with the user that it speaks for: where the user is deleted, or switched off.
+    async fn must_be_a_user(&self, account: AccountId, user: &str) -> Result<(), Error> {
+        let user = user.parse::<DocId>().map_err(|_| Error::InvalidCredentials)?;
+        let owner = self.owner(account, &user).await?;
+        owner.filter(|owner| owner.is_enabled).map(drop).ok_or(Error::InvalidCredentials)
+    }
+
     /// What a token says, if its signatures hold.
-    async fn claims(&self, token: &str) -> Result<Arc<Claims>, Error> {
+    async fn claims(&self, token: &str, asker: Asker) -> Result<Arc<Claims>, Error> {
         let invalid = |_| Error::InvalidCredentials;
         let key_id = token::key_id(token).map_err(invalid)?;
         let key_id = key_id.parse::<DocId>().map_err(|_| Error::InvalidCredentials)?;
-        let key = self.key(&key_id).await?.ok_or(Error::InvalidCredentials)?;
+        let key = self.named_key(&key_id, asker).await?.ok_or(Error::InvalidCredentials)?;
         let fingerprint = fingerprint(token);
         if let Some(verified) = self.memory.verified.get(&fingerprint).await
             && Arc::ptr_eq(&verified.key, &key)
@@ -139,16 +166,13 @@ impl Evidence<'_> {
 
     /// HTTP Basic (`cb_basic_auth`): an account's id, a colon, and a user's credentials in the form that the account
     /// asks for. It is a sign-in with each request, and what lets nobody sign in lets nobody in here.
-    async fn of_basic(&self, basic: &str) -> Result<Identity, Error> {
-        let text = STANDARD.decode(basic).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-        let (account, secret) =
-            text.as_deref().and_then(|text| text.split_once(':')).ok_or(Error::InvalidCredentials)?;
-        let account = account.parse::<AccountId>().map_err(|_| Error::InvalidCredentials)?;
-        let account = self.account(account).await?.ok_or(Error::InvalidCredentials)?;
+    async fn of_basic(&self, basic: &str, asker: Asker) -> Result<Identity, Error> {
+        let (account, secret) = account_and_secret(basic).ok_or(Error::InvalidCredentials)?;
+        let account = self.named_account(account, asker).await?.ok_or(Error::InvalidCredentials)?;
         let settings = self.sign_in_settings(&account).await?;
         let (view, credentials) = match settings.basic_type() {
-            BasicType::Md5 => (views::USERS_BY_MD5, secret.to_owned()),
-            BasicType::Sha => (views::USERS_BY_SHA, secret.to_owned()),
+            BasicType::Md5 => (views::USERS_BY_MD5, secret),
+            BasicType::Sha => (views::USERS_BY_SHA, secret),
             BasicType::Plain if secret.contains(':') => (views::USERS_BY_MD5, hex(&Md5::digest(secret))),
             BasicType::Plain => return Err(Error::InvalidCredentials),
         };
@@ -190,11 +214,12 @@ impl Evidence<'_> {
         token.map_err(|_| broken("the system key can't sign"))
     }
 
-    /// The account of this id.
+    /// The account of this id, which `asker` has named.
     ///
-    /// Errors: [`Error::UnknownAccount`].
-    pub async fn must_find(&self, id: AccountId) -> Result<Arc<Account>, Error> {
-        self.account(id).await?.ok_or(Error::UnknownAccount(id))
+    /// Errors: [`Error::UnknownAccount`]; [`Error::Busy`] where it is not known whether there is one, and `asker` has
+    /// named too many that are nobody's.
+    pub async fn must_find(&self, id: AccountId, asker: Asker) -> Result<Arc<Account>, Error> {
+        self.named_account(id, asker).await?.ok_or(Error::UnknownAccount(id))
     }
 
     /// Whoever's account was a trial that has ended is refused.
@@ -262,8 +287,15 @@ impl Evidence<'_> {
     }
 }
 
+/// The account that HTTP Basic credentials name, and what is to show that they may.
+fn account_and_secret(basic: &str) -> Option<(AccountId, String)> {
+    let text = String::from_utf8(STANDARD.decode(basic).ok()?).ok()?;
+    let (account, secret) = text.split_once(':')?;
+    Some((account.parse().ok()?, secret.to_owned()))
+}
+
 /// What a secret is remembered by: never the secret itself.
-fn fingerprint(secret: &str) -> [u8; 32] {
+pub(super) fn fingerprint(secret: &str) -> [u8; 32] {
     let digest = digest(&SHA256, secret.as_bytes());
     digest.as_ref().try_into().unwrap_or_else(|_| unreachable!("SHA-256 gives 32 bytes"))
 }

@@ -43,7 +43,8 @@ impl Evidence<'_> {
 
     async fn ui(&self) -> Result<Option<Arc<Ui>>, Error> {
         let read = async || {
-            let documents = profile::CONFIGS.map(async |id| Ok((id, defaults(self.memory.store.as_ref(), id).await?)));
+            let store = self.memory.store.as_ref();
+            let documents = profile::CONFIGS.map(async |id| Ok::<_, Error>((id, defaults(store, id).await?)));
             Ok(Some(Ui::of_configs(&try_join_all(documents).await?.into_iter().collect())))
         };
         self.look(&self.memory.ui, (), read).await

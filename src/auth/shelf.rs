@@ -6,12 +6,12 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use governor::clock::{Clock, DefaultClock};
+use governor::{DefaultDirectRateLimiter, NotUntil, Quota, RateLimiter};
 use moka::future::Cache;
 use tokio::sync::Mutex;
 
 use crate::metrics::Metrics;
-use crate::store;
 
 use super::error::Error;
 
@@ -21,26 +21,35 @@ pub(super) const REMEMBERED: u64 = 10_000;
 /// How long after it was read one document is read anew at the earliest.
 const PACE: Duration = Duration::from_millis(50);
 
-/// How many documents are read anew a second, of those that were there and of those that were not: somebody who makes
-/// names up does not use up the reads of those who change what is there.
+/// How many documents are read anew a second, of those that were there and of those that were not: somebody who asks
+/// for what is not there does not use up the reads of those who change what is.
 const READ_ANEW: NonZeroU32 = NonZeroU32::new(100).unwrap();
 
 /// How many documents may be read anew.
 pub(super) struct Budget {
     of_present: DefaultDirectRateLimiter,
-    of_absent: DefaultDirectRateLimiter,
+    of_absent: Option<DefaultDirectRateLimiter>,
 }
 
 impl Budget {
     pub(super) fn new() -> Self {
-        let limiter = || RateLimiter::direct(Quota::per_second(READ_ANEW));
-        Self { of_present: limiter(), of_absent: limiter() }
+        Self { of_present: limiter(), of_absent: Some(limiter()) }
+    }
+
+    /// The budget of what clients name: to look for what is not there they have allowances ([`super::names`]).
+    pub(super) fn of_names() -> Self {
+        Self { of_present: limiter(), of_absent: None }
     }
 
     fn spend(&self, was_there: bool) -> Result<(), Error> {
-        let limiter = if was_there { &self.of_present } else { &self.of_absent };
-        limiter.check().map_err(|_| Error::Busy)
+        let limiter = if was_there { Some(&self.of_present) } else { self.of_absent.as_ref() };
+        let wait = |not_until: NotUntil<_>| Error::Busy(not_until.wait_time_from(DefaultClock::default().now()));
+        limiter.map_or(Ok(()), |limiter| limiter.check().map_err(wait))
     }
+}
+
+fn limiter() -> DefaultDirectRateLimiter {
+    RateLimiter::direct(Quota::per_second(READ_ANEW))
 }
 
 /// What was read, and when that began.
@@ -83,21 +92,23 @@ where
 
     /// What is remembered, or else what is read. Who asks for the same at the same time shares one read; a fault is
     /// shared too, but not remembered.
+    ///
+    /// Errors: those of `read`.
     pub(super) async fn get<R>(&self, key: K, read: impl FnOnce() -> R) -> Result<Kept<T>, Error>
     where
-        R: Future<Output = store::Result<Option<T>>>,
+        R: Future<Output = Result<Option<T>, Error>>,
     {
         let found = self.kept.entry(key).or_try_insert_with(kept(read)).await;
         self.metrics.cache_lookup(self.kind, found.as_ref().is_ok_and(|entry| !entry.is_fresh()));
-        found.map(moka::Entry::into_value).map_err(|error| Error::Store(store::Error::clone(&error)))
+        found.map(moka::Entry::into_value).map_err(|error| Error::clone(&error))
     }
 
     /// What was read at `since` or later: by somebody else, or now.
     ///
-    /// Errors: [`Error::Busy`] where there are too many reads of this kind, or the store fails.
+    /// Errors: [`Error::Busy`] where there are too many reads of this kind, or those of `read`.
     pub(super) async fn get_since<R>(&self, key: K, since: Instant, read: impl FnOnce() -> R) -> Result<Kept<T>, Error>
     where
-        R: Future<Output = store::Result<Option<T>>>,
+        R: Future<Output = Result<Option<T>, Error>>,
     {
         let reading = self.reading.get_with_by_ref(&key, async { Arc::default() }).await;
         let _reading = reading.lock().await;
@@ -121,9 +132,9 @@ where
     }
 }
 
-async fn kept<T, R>(read: impl FnOnce() -> R) -> store::Result<Kept<T>>
+async fn kept<T, R>(read: impl FnOnce() -> R) -> Result<Kept<T>, Error>
 where
-    R: Future<Output = store::Result<Option<T>>>,
+    R: Future<Output = Result<Option<T>, Error>>,
 {
     let read_at = Instant::now();
     Ok(Kept { value: read().await?.map(Arc::new), read_at })

@@ -9,9 +9,10 @@ use crate::kazoo::login_attempt::{Attempt, Client};
 use crate::kazoo::sign_in::{Method, Outcome, Settings};
 use crate::kazoo::token::Claims;
 use crate::kazoo::views;
-use crate::store;
+use crate::store::{self, View};
 
 use super::decision::Auth;
+use super::door::Door;
 use super::error::Error;
 use super::evidence::Evidence;
 use super::secrets;
@@ -34,17 +35,40 @@ pub struct UserCredentials {
     pub sent: Document,
 }
 
+impl UserCredentials {
+    /// Where an account is looked up that they name: by realm, or else by name.
+    fn names(&self) -> impl Iterator<Item = (View, String, fn(&str) -> Door)> {
+        let by_realm =
+            self.realm.as_ref().map(|realm| (views::ACCOUNTS_BY_REALM, realm.to_lowercase(), Door::of_realm as _));
+        let by_name = self.name.as_ref().map(|name| (views::ACCOUNTS_BY_NAME, alphanumeric(name), Door::of_name as _));
+        by_realm.into_iter().chain(by_name)
+    }
+
+    /// The accounts that they may open.
+    pub fn doors(&self) -> Vec<Door> {
+        self.names().map(|(_, key, door)| door(&key)).collect()
+    }
+}
+
 /// What an account's own programs sign in with.
 #[derive(Clone)]
 pub struct ApiKey(pub String);
 
 /// Who may have a token.
 pub struct Entrant {
+    door: Option<Door>,
     account: Arc<Account>,
     user: Option<DocId>,
     method: Method,
     settings: Settings,
     client: Client,
+}
+
+impl Entrant {
+    /// By what their account was named, where one was.
+    pub fn door(&self) -> Option<Door> {
+        self.door
+    }
 }
 
 /// Who has a token.
@@ -65,10 +89,13 @@ impl Auth {
     pub async fn user(&self, credentials: &UserCredentials, client: &Client) -> Result<Entrant, Error> {
         let view = if credentials.is_sha { views::USERS_BY_SHA } else { views::USERS_BY_MD5 };
         let mut refusal = Error::InvalidCredentials;
-        for account in self.named_accounts(credentials).await? {
+        for (door, account) in self.named_accounts(credentials).await? {
             let rows = secrets::rows_of(self.store.as_ref(), &account.database(), &view, &credentials.digest).await?;
             match rows.first().and_then(secrets::user_of) {
-                Some(user) => return self.entrant(account, Some(user), Method::Credentials, client).await,
+                Some(user) => {
+                    let entrant = self.entrant(account, Some(user), Method::Credentials, client).await?;
+                    return Ok(Entrant { door: Some(door), ..entrant });
+                }
                 None => refusal = Error::UnknownCredentials,
             }
             let kind = if credentials.is_sha { "SHA1" } else { "MD5" };
@@ -116,7 +143,9 @@ impl Auth {
             Ok((account, settings))
         });
         match decided.await {
-            Ok((account, settings)) => Ok(Entrant { account, user, method, settings, client: client.clone() }),
+            Ok((account, settings)) => {
+                Ok(Entrant { door: None, account, user, method, settings, client: client.clone() })
+            }
             Err(refusal) => {
                 let (auth_type, message) = match &refusal {
                     Error::AccountExpired(when) => ("credentials", format!("account expired: {when}")),
@@ -144,7 +173,7 @@ impl Auth {
 
     /// A token that a Kazoo of the same system accepts too.
     pub async fn admit(&self, entrant: Entrant) -> Result<SignedIn, Error> {
-        let Entrant { account, user, method, settings, client } = entrant;
+        let Entrant { account, user, method, settings, client, .. } = entrant;
         let lifetime = settings.token_lifetime(method);
         let token = self.issue(account.id, user.as_ref(), method.module(), lifetime).await?;
         self.write_down(account.id, method, Outcome::Success, &settings, |attempt| Attempt {
@@ -161,14 +190,13 @@ impl Auth {
     }
 
     /// The accounts that a sign-in names: by realm, or else by name, which several may share.
-    async fn named_accounts(&self, credentials: &UserCredentials) -> Result<Vec<AccountId>, Error> {
-        let by_realm = credentials.realm.as_ref().map(|realm| (views::ACCOUNTS_BY_REALM, realm.to_lowercase()));
-        let by_name = credentials.name.as_ref().map(|name| (views::ACCOUNTS_BY_NAME, alphanumeric(name)));
-        for (view, key) in by_realm.into_iter().chain(by_name) {
-            let rows = secrets::first_rows(self.store.as_ref(), &DbName::fixed(ACCOUNTS), &view, &key).await?;
+    async fn named_accounts(&self, credentials: &UserCredentials) -> Result<Vec<(Door, AccountId)>, Error> {
+        for (view, key, door) in credentials.names() {
+            // byte by byte: names that only collate as the account's own would be doors that nobody counts
+            let rows = secrets::rows_of(self.store.as_ref(), &DbName::fixed(ACCOUNTS), &view, &key).await?;
             let accounts: Vec<AccountId> = rows.iter().filter_map(secrets::account_of).collect();
             if !accounts.is_empty() {
-                return Ok(accounts);
+                return Ok(accounts.into_iter().map(|account| (door(&key), account)).collect());
             }
         }
         Ok(Vec::new())

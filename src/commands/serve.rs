@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crossbar_groups::backup::Socket;
 use crossbar_groups::config::{ServeArguments, StoreLocation};
 use crossbar_groups::tls::{Authorities, Identity};
 use crossbar_groups::world::World;
@@ -20,10 +21,20 @@ pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
     allow_many_connections();
     let stop = stopped().context(NO_SIGNALS)?;
     if !arguments.demo {
-        let store = open_store(&arguments.store.location()?, &arguments.store.trusted()?).await?;
-        let application = Application::build(&arguments, store, World::real())?;
+        let location = arguments.store.location()?;
+        let store = open_store(&location, &arguments.store.trusted()?).await?;
+        let socket = match &location {
+            StoreLocation::Folder(folder) => Some(Socket::bind(folder)),
+            StoreLocation::Couch(_) => None,
+        };
+        let mut application = Application::build(&arguments, Arc::clone(&store) as _, World::real())?;
         reload_on_hangup(application.identity())?;
         log::info!("listening on {}", application.url());
+        match socket {
+            Some(Ok(socket)) => application = application.with_backups(socket, store),
+            Some(Err(error)) => log::error!("no backups while the service runs: {error}"),
+            None => {}
+        }
         return Ok(application.run_until(stop).await?);
     }
     let folder = tempfile::Builder::new().prefix("crossbar-groups-demo-").tempdir();

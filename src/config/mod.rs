@@ -47,6 +47,10 @@ pub enum Command {
     Import(ImportArguments),
     /// Write a database of a store to standard output, as a dump file
     Export(ExportArguments),
+    /// Write all that an embedded store holds at one moment to a file, also while the service runs
+    Backup(BackupArguments),
+    /// Make an embedded store of a backup
+    Restore(RestoreArguments),
     /// Compare the views that the service reads with those that it needs, and add missing ones
     #[command(subcommand)]
     Views(ViewsCommand),
@@ -257,6 +261,34 @@ pub struct ExportArguments {
     /// The database's name, such as accounts or account/aa/bb/cc…
     #[arg(value_name = "DB")]
     pub database: DbName,
+}
+
+/// `backup`
+#[derive(Debug, Args)]
+pub struct BackupArguments {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub store: StoreArgument,
+
+    /// The file to write, for its owner alone
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+
+    /// Write it in the place of one that is there
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// `restore`
+#[derive(Debug, Args)]
+pub struct RestoreArguments {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub store: StoreArgument,
+
+    /// The backup. The store's folder must be empty, or not there
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
 }
 
 fn design_document() -> PossibleValuesParser {

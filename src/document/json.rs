@@ -5,6 +5,7 @@ use serde::de::DeserializeSeed;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::cursor::string_length;
 use super::tree::Tree;
 
 /// How deep arrays and objects may be nested. Clients' documents have a handful of levels and the recorded ones up to
@@ -88,18 +89,6 @@ fn escaped_unit(bytes: &[u8]) -> Option<u16> {
     u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
 }
 
-/// How many values a value holds at the most, itself included, without making a tree of it.
-pub fn values(raw: &RawValue) -> usize {
-    let mut values = 1;
-    let mut rest = raw.get();
-    while let Some(first) = rest.bytes().next() {
-        values += usize::from(matches!(first, b',' | b'{' | b'['));
-        let length = if first == b'"' { string_length(rest) } else { 1 };
-        rest = rest.get(length..).unwrap_or_default();
-    }
-    values
-}
-
 /// JSON as a store would write it: without the white space between its tokens, and `0.0` for a number that is too
 /// small for a double.
 ///
@@ -122,17 +111,6 @@ pub fn compact(text: &str) -> Result<String, Refused> {
         rest = after;
     }
     Ok(compact)
-}
-
-/// How long the string is that well-formed JSON begins with, its quotes included.
-pub(super) fn string_length(text: &str) -> usize {
-    let mut is_escaped = true; // the first quote ends nothing
-    let end = text.bytes().position(|byte| {
-        let ends = byte == b'"' && !is_escaped;
-        is_escaped = byte == b'\\' && !is_escaped;
-        ends
-    });
-    end.map_or(text.len(), |end| end + 1)
 }
 
 /// A number as CouchDB would keep it: with all of its digits, as long as a double can be as large.
@@ -253,11 +231,6 @@ pub fn first_field(object: &RawValue, key: &str) -> Option<Box<RawValue>> {
     fields(object).into_iter().find(|(of, _)| of == key).map(|(_, value)| value.to_owned())
 }
 
-/// The value that a field of this name counts with: the last, where an object has the same key twice.
-pub fn last_field<'a>(object: &'a RawValue, key: &str) -> Option<&'a RawValue> {
-    fields(object).into_iter().rev().find(|(of, _)| of == key).map(|(_, value)| value)
-}
-
 /// The fields of an object as they stand, also those whose key stands twice; none of what is no object.
 pub fn fields(object: &RawValue) -> Vec<(String, &RawValue)> {
     struct Fields;
@@ -280,6 +253,28 @@ pub fn fields(object: &RawValue) -> Vec<(String, &RawValue)> {
 
     let mut reader = serde_json::Deserializer::from_str(object.get());
     serde::Deserializer::deserialize_map(&mut reader, Fields).unwrap_or_default()
+}
+
+/// Any JSON, for property tests.
+#[cfg(test)]
+pub(super) fn any_tree() -> proptest::strategy::BoxedStrategy<Value> {
+    use proptest::prelude::*;
+
+    let scalar = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i32>().prop_map(Value::from),
+        "[a-z\"\\\\{}\\[\\],: é\n]{0,6}".prop_map(Value::from),
+    ];
+    let deeper = |inner: BoxedStrategy<Value>| {
+        let object = prop::collection::btree_map("[a\":,{]{0,3}", inner.clone(), 0..4);
+        prop_oneof![
+            prop::collection::vec(inner, 0..4).prop_map(Value::from),
+            object.prop_map(|fields| fields.into_iter().collect::<Value>()),
+        ]
+        .boxed()
+    };
+    scalar.prop_recursive(4, 24, 4, move |inner| deeper(inner.boxed())).boxed()
 }
 
 #[cfg(test)]
@@ -366,13 +361,6 @@ mod tests {
     }
 
     #[test]
-    fn values_are_counted_and_texts_are_not_looked_into() {
-        for (text, most) in [("1", 1), (r#""[,{\",""#, 1), ("[]", 2), (r#"{"a":[1,2,"é,"],"b":{}}"#, 7)] {
-            assert_eq!(values(&RawValue::from_string(text.to_owned()).unwrap()), most, "{text}");
-        }
-    }
-
-    #[test]
     fn pretty_json_has_a_bound() {
         let deep = format!("{}{}", "[".repeat(500), "]".repeat(500));
         assert!(pretty(&deep, 1 << 20).unwrap().len() > 100 * deep.len());
@@ -387,31 +375,11 @@ mod tests {
         }
     }
 
-    fn any_tree() -> BoxedStrategy<Value> {
-        let scalar = prop_oneof![
-            Just(Value::Null),
-            any::<bool>().prop_map(Value::from),
-            any::<i32>().prop_map(Value::from),
-            "[a-z\"\\\\{}\\[\\],: é\n]{0,6}".prop_map(Value::from),
-        ];
-        let deeper = |inner: BoxedStrategy<Value>| {
-            let object = prop::collection::btree_map("[a\":,{]{0,3}", inner.clone(), 0..4);
-            prop_oneof![
-                prop::collection::vec(inner, 0..4).prop_map(Value::from),
-                object.prop_map(|fields| fields.into_iter().collect::<Value>()),
-            ]
-            .boxed()
-        };
-        scalar.prop_recursive(4, 24, 4, move |inner| deeper(inner.boxed())).boxed()
-    }
-
     #[test]
-    fn the_first_and_the_last_of_two_fields() {
+    fn the_first_of_two_fields() {
         let raw = raw(&serde_json::json!({}));
         assert!(first_field(&raw, "a").is_none());
         let twice: &RawValue = serde_json::from_str(r#"{"a":1,"b":[{}],"a":2}"#).unwrap();
         assert_eq!(first_field(twice, "a").unwrap().get(), "1");
-        assert_eq!(last_field(twice, "a").unwrap().get(), "2");
-        assert!(last_field(serde_json::from_str("[1]").unwrap(), "a").is_none());
     }
 }

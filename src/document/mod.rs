@@ -2,9 +2,9 @@
 //! JSON it came with. What nobody looks at is never parsed, so it can't be reshaped on its way through:
 //! numbers keep their digits, objects their key order, fields that we know nothing of their place.
 
+pub mod cursor;
 mod ids;
 pub mod json;
-pub mod nested;
 mod tree;
 
 pub use ids::{DbName, DocId, Revision, segment};
@@ -82,6 +82,11 @@ impl Document {
     /// The fields in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &RawValue)> {
         self.0.iter().map(|(key, value)| (key.as_str(), value.as_ref()))
+    }
+
+    /// How many bytes its keys and values have.
+    pub fn bytes(&self) -> usize {
+        self.iter().map(|(key, value)| key.len() + value.get().len()).sum()
     }
 
     /// How many fields there are.

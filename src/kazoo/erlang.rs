@@ -2,6 +2,8 @@
 //! (`kz_term:to_binary`), numbers in texts (`kz_term:to_integer`), what counts as true and as empty, and the external
 //! terms in which envelopes show keys.
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use base64::alphabet::URL_SAFE;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,61 +11,97 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::document::cursor::{Cursor, text_of};
 use crate::document::json;
 
-/// A value whose numbers are written as `number_as_text` writes them.
-pub fn with_plain_numbers(value: Value) -> Value {
-    match value {
-        Value::Number(number) => serde_json::from_str(&number_as_text(&number)).unwrap_or(Value::Number(number)),
-        Value::Array(items) => items.into_iter().map(with_plain_numbers).collect(),
-        Value::Object(fields) => fields.into_iter().map(|(key, value)| (key, with_plain_numbers(value))).collect(),
-        value => value,
-    }
+/// Why a value has no text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoText {
+    /// It is an object, or a list with what is no part of a text.
+    NotAText,
+    /// It is longer than it may be.
+    TooLong,
 }
 
 /// A value as Kazoo's `to_binary` writes it: texts as they are, numbers and booleans by their letters, a list as its
 /// items put together. An object has no text.
-pub fn as_text(value: &Value) -> Option<String> {
-    match value {
-        Value::Null => Some("null".to_owned()),
-        Value::Bool(is_true) => Some(is_true.to_string()),
-        Value::Number(number) => Some(number_as_text(number)),
-        Value::String(text) => Some(text.clone()),
-        Value::Array(items) => items.iter().map(as_item).collect(),
-        Value::Object(_) => None,
-    }
+pub fn as_text(value: &str) -> Option<String> {
+    text_within(value, usize::MAX).ok()
 }
 
-/// Integers keep their digits; other numbers are written as the shortest decimal that reads back the same.
-fn number_as_text(number: &serde_json::Number) -> String {
-    let digits = number.to_string();
-    if digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') {
-        return digits;
-    }
-    number.as_f64().map_or(digits, |number| format!("{number:?}"))
-}
-
-/// An item of an Erlang iolist: a text, a byte, or such a list.
-fn as_item(item: &Value) -> Option<String> {
-    match item {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(byte) => {
-            byte.as_u64().and_then(|byte| u8::try_from(byte).ok()).map(|byte| char::from(byte).to_string())
+/// The same of at most so many bytes. No more is held in memory, however large the value is.
+///
+/// Errors: [`NoText`].
+pub fn text_within(value: &str, most: usize) -> Result<String, NoText> {
+    let mut written = Ok(String::new());
+    let mut cursor = Cursor::new(value);
+    match cursor.peek() {
+        Some(b'{') => return Err(NoText::NotAText),
+        // a list with what is no part of a text has none, however long the others are
+        Some(b'[') => {
+            while let Some(token) = cursor.token() {
+                match token.as_bytes() {
+                    [b'[' | b']' | b','] => {}
+                    [b'"', ..] => append(&mut written, &text_of(token), most),
+                    _ => {
+                        let byte = token.parse::<u8>().map_err(|_| NoText::NotAText)?;
+                        append(&mut written, char::from(byte).encode_utf8(&mut [0; 4]), most);
+                    }
+                }
+            }
         }
-        Value::Array(items) => items.iter().map(as_item).collect(),
-        _ => None,
+        _ => append(&mut written, &scalar(cursor.value()), most),
+    }
+    written
+}
+
+/// A value as JSON of at most so many bytes, its numbers written as in texts.
+///
+/// Errors: it is longer.
+pub fn json_within(value: &str, most: usize) -> Result<String, NoText> {
+    let mut written = Ok(String::new());
+    let mut cursor = Cursor::new(value);
+    while let (Some(token), Ok(_)) = (cursor.token(), &written) {
+        match token.as_bytes() {
+            [b'"', ..] if token.contains('\\') => append(&mut written, &json::encode(&*text_of(token)), most),
+            [b'"', ..] => append(&mut written, token, most),
+            _ => append(&mut written, &scalar(token), most),
+        }
+    }
+    written
+}
+
+/// Adds to a text, which is given up where it becomes too long.
+fn append(text: &mut Result<String, NoText>, more: &str, most: usize) {
+    if let Ok(written) = text {
+        match written.len().saturating_add(more.len()) <= most {
+            true => written.push_str(more),
+            false => *text = Err(NoText::TooLong),
+        }
+    }
+}
+
+/// What a text, a number or a word is written as. Integers keep their digits; other numbers are written as the shortest
+/// decimal that reads back the same.
+fn scalar(token: &str) -> Cow<'_, str> {
+    match token.as_bytes() {
+        [b'"', ..] => text_of(token),
+        [b'-' | b'0'..=b'9', ..] if token.contains(['.', 'e', 'E']) => match token.parse::<f64>() {
+            Ok(number) if number.is_finite() => Cow::Owned(format!("{number:?}")),
+            _ => Cow::Borrowed(token),
+        },
+        _ => Cow::Borrowed(token),
     }
 }
 
 /// What Kazoo's `is_empty` takes for empty.
-pub fn is_empty(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::Bool(_) => false,
-        Value::Number(number) => number.as_f64() == Some(0.0),
-        Value::String(text) => matches!(text.as_str(), "" | "0" | "NULL" | "undefined"),
-        Value::Array(items) => items.is_empty(),
-        Value::Object(fields) => fields.is_empty(),
+pub fn is_empty(value: &str) -> bool {
+    let mut cursor = Cursor::new(value);
+    match cursor.token() {
+        Some("{" | "[") => matches!(cursor.peek(), Some(b'}' | b']')),
+        Some(token) if token.starts_with('"') => matches!(&*text_of(token), "" | "0" | "NULL" | "undefined"),
+        Some("null") | None => true,
+        Some(token) => token.parse() == Ok(0.0),
     }
 }
 

@@ -1,18 +1,50 @@
 //! What is a group's own: its endpoints, its features, and the rows that lists have of it. All of it is pure.
 
-use serde_json::Value;
+use std::sync::Arc;
+
 use serde_json::value::RawValue;
 
 use crate::document::{Document, json};
 
 use super::documents;
-use super::javascript::{count, is_listed, is_truthy, properties, value};
+use super::javascript::{count, is_listed, is_null, is_truthy, properties, property};
 
 /// `pvt_type` of a group.
 pub const TYPE: &str = "group";
 
 /// What an endpoint that is a user says that it is.
 pub const USER: &str = "user";
+
+/// How large a group may be that a client writes.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// How many endpoints it may have.
+    pub endpoints: usize,
+    /// How many bytes its row may have in the list by users, where it stands once for each of them.
+    pub rows: usize,
+}
+
+/// What a group has too much of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Excess {
+    Endpoints,
+    Rows,
+}
+
+/// Sees that a group is no larger than it may be.
+///
+/// Errors: what there is too much of.
+pub fn must_fit(document: &Document, limits: Limits) -> Result<(), Excess> {
+    if document.get("endpoints").map_or(0, count) > limits.endpoints {
+        return Err(Excess::Endpoints);
+    }
+    let row = row(document).map_or(0, |row| row.get().len());
+    if row.saturating_mul(users(document).len()) > limits.rows {
+        return Err(Excess::Rows);
+    }
+    Ok(())
+}
 
 /// The endpoints of a group: the id of each, and the type of document that it says it names.
 pub fn endpoints(document: &Document) -> impl Iterator<Item = (String, Option<String>)> {
@@ -33,13 +65,13 @@ pub fn without_endpoints(existing: &Document, removed: &[String], now: i64) -> D
 }
 
 /// A list's row of a group, or None if the list does not show the document.
-pub fn row(document: &Document) -> Option<Box<RawValue>> {
+pub fn row(document: &Document) -> Option<Arc<RawValue>> {
     if !is_listed(document, TYPE) {
         return None;
     }
     let mut features = enabled_features(document)?;
-    let music = document.get("music_on_hold").map(value).unwrap_or_default();
-    if music.get("media_id").is_some_and(is_truthy) {
+    let music = document.get("music_on_hold").and_then(|music| property(music, "media_id"));
+    if music.is_some_and(|media| is_truthy(&media)) {
         features.push("music_on_hold".to_owned());
     }
     let mut row = Document::new();
@@ -48,21 +80,20 @@ pub fn row(document: &Document) -> Option<Box<RawValue>> {
         row.set("name", name.to_owned());
     }
     row.set("features", json::raw(&features));
-    row.set("endpoints", json::raw(&document.get("endpoints").map_or(0, |raw| count(&value(raw)))));
-    let flags = document.get("flags").filter(|raw| is_truthy(&value(raw)));
+    row.set("endpoints", json::raw(&document.get("endpoints").map_or(0, count)));
+    let flags = document.get("flags").filter(|flags| is_truthy(flags));
     row.set("flags", flags.map_or_else(|| json::raw(&[(); 0]), ToOwned::to_owned));
-    Some(row.to_raw())
+    Some(Arc::from(row.to_raw()))
 }
 
 /// The keys of `smartpbx` whose value has a truthy `enabled`; None where a value is null.
 fn enabled_features(document: &Document) -> Option<Vec<String>> {
-    let smartpbx = document.get("smartpbx").map(value).unwrap_or_default();
     let mut features = Vec::new();
-    for (feature, settings) in properties(&smartpbx) {
-        if settings.is_null() {
+    for (feature, settings) in document.get("smartpbx").map(properties).unwrap_or_default() {
+        if is_null(&settings) {
             return None;
         }
-        if settings.get("enabled").is_some_and(is_truthy) {
+        if property(&settings, "enabled").is_some_and(|enabled| is_truthy(&enabled)) {
             features.push(feature);
         }
     }
@@ -71,11 +102,11 @@ fn enabled_features(document: &Document) -> Option<Vec<String>> {
 
 /// The users that are a group's endpoints, as they are listed; none where the map function stumbles over a null.
 pub fn users(document: &Document) -> Vec<String> {
-    let endpoints = document.get("endpoints").map(value).unwrap_or_default();
-    let endpoints = properties(&endpoints);
-    if endpoints.iter().any(|(_, endpoint)| endpoint.is_null()) {
+    let endpoints = document.get("endpoints").map(properties).unwrap_or_default();
+    if endpoints.iter().any(|(_, endpoint)| is_null(endpoint)) {
         return Vec::new();
     }
-    let is_user = |endpoint: &Value| endpoint.get("type").and_then(Value::as_str) == Some(USER);
+    let is_user =
+        |endpoint: &RawValue| property(endpoint, "type").and_then(|of| json::text(&of)).as_deref() == Some(USER);
     endpoints.into_iter().filter(|(_, endpoint)| is_user(endpoint)).map(|(id, _)| id).collect()
 }

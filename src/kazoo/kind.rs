@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use crate::document::Document;
 use crate::store::View;
 
+use super::group::{Excess, Limits};
 use super::{group, schema, views};
 
 /// A kind of document, and how it is served.
@@ -17,6 +19,8 @@ pub struct Kind {
     pub pvt_type: &'static str,
     /// The schema that clients' data must fit.
     pub schema: &'static str,
+    /// Sees that one is no larger than it may be.
+    pub must_fit: fn(&Document, Limits) -> Result<(), Excess>,
     /// The rows of an account's documents, by their ids.
     pub listing: View,
     /// The rows of those that belong to a user, by the user's id.
@@ -41,6 +45,7 @@ pub const GROUPS: Kind = Kind {
     route_of_one: "groups/{id}",
     pvt_type: group::TYPE,
     schema: schema::GROUPS,
+    must_fit: group::must_fit,
     listing: views::GROUPS,
     listing_by_user: views::GROUPS_BY_USER,
     table: Table { file: "groups.csv", first_columns: &["name", "endpoints", "music_on_hold", "flags"] },

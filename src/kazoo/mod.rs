@@ -10,6 +10,7 @@ pub mod group;
 pub mod javascript;
 pub mod kind;
 pub mod login_attempt;
+pub mod merge;
 pub mod notice;
 pub mod page;
 pub mod profile;

@@ -4,7 +4,7 @@
 //! filter leaves rows out, Kazoo refills the page in rounds: a round examines as many rows as the page still lacks.
 //! The start of the last round is what the answer calls `start_key`, and the row after it gives `next_start_key`.
 
-use futures::{Stream, StreamExt, TryStreamExt, future, pin_mut};
+use futures::{Stream, StreamExt, pin_mut};
 
 use super::erlang::integer;
 
@@ -37,45 +37,33 @@ impl PageSize {
     }
 }
 
-/// A page of rows in the order that they are shown in.
+/// Where a page is among the rows of its list.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Page<R, K> {
-    /// The rows, in descending order.
-    pub rows: Vec<R>,
+pub struct Page<K> {
     /// Where the last round started, if a start was asked for or a filter made a second round needful.
     pub start: Option<K>,
     /// Where the next page starts, if there is one.
     pub next: Option<K>,
 }
 
-impl<R, K> Page<R, K> {
-    /// All of `rows` that `accepts` accepts, which come in descending order.
-    ///
-    /// Errors: the first that `rows` gives.
-    pub async fn whole<E>(rows: impl Stream<Item = Result<R, E>>, accepts: impl Fn(&R) -> bool) -> Result<Self, E> {
-        let rows = rows.try_filter(|row| future::ready(accepts(row))).try_collect().await?;
-        Ok(Self { rows, start: None, next: None })
-    }
-}
-
 /// Fills a page from `rows`, which come in key order from `start` on. `key` is where a page that starts at a row
-/// starts; `accepts` is the filter.
+/// starts; `take` takes a row into the page, unless the filter leaves it out, and says whether it did.
 ///
-/// Errors: the first that `rows` gives.
+/// Errors: the first that `rows` or `take` gives.
 pub async fn walk<R, K, E>(
     rows: impl Stream<Item = Result<R, E>>,
     size: PageSize,
     start: Option<K>,
     key: impl Fn(&R) -> K,
-    accepts: impl Fn(&R) -> bool,
-) -> Result<Page<R, K>, E> {
+    mut take: impl FnMut(R) -> Result<bool, E>,
+) -> Result<Page<K>, E> {
     pin_mut!(rows);
-    let mut page = Page { rows: Vec::new(), start, next: None };
-    let mut left_in_round = size.get();
+    let mut page = Page { start, next: None };
+    let mut lacking = size.get();
+    let mut left_in_round = lacking;
     while let Some(row) = rows.next().await {
         let row = row?;
         if left_in_round == 0 {
-            let lacking = size.get() - page.rows.len();
             if lacking == 0 {
                 page.next = Some(key(&row));
                 break;
@@ -84,11 +72,8 @@ pub async fn walk<R, K, E>(
             left_in_round = lacking;
         }
         left_in_round -= 1;
-        if accepts(&row) {
-            page.rows.push(row);
-        }
+        lacking -= usize::from(take(row)?);
     }
-    page.rows.reverse();
     Ok(page)
 }
 

@@ -40,6 +40,9 @@ pub struct Claims {
     /// When it ends, in seconds since 1970; a token without it does not end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exp: Option<i64>,
+    /// From when it holds, if that is not from the beginning, in the same seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nbf: Option<i64>,
 }
 
 impl Claims {
@@ -52,12 +55,13 @@ impl Claims {
             owner_id: owner,
             method: Some(method.to_owned()),
             exp: Some(expires),
+            nbf: None,
         }
     }
 
-    /// Whether the token still holds at `now` (seconds since 1970).
+    /// Whether the token holds at `now` (seconds since 1970).
     pub fn is_current(&self, now: i64) -> bool {
-        self.exp.is_none_or(|expires| now < expires)
+        self.nbf.is_none_or(|from| from <= now) && self.exp.is_none_or(|expires| now < expires)
     }
 
     /// Whose secret signs the identity: the user's, or without one the account's.

@@ -4,6 +4,8 @@
 //! The twins follow JavaScript where documents are odd: what is truthy, what `for in` walks, and that a document
 //! over which a map function stumbles (a property of null) is in no row.
 
+use std::sync::Arc;
+
 use serde_json::value::RawValue;
 
 use crate::document::{DbName, Document};
@@ -11,7 +13,7 @@ use crate::store::{DesignDocument, Emit, View};
 
 use super::account::{ACCOUNTS, AccountId, alphanumeric};
 use super::group;
-use super::javascript::{is_listed, is_truthy, value};
+use super::javascript::{is_listed, is_truthy};
 
 /// An account's groups, by group id.
 pub const GROUPS: View = View {
@@ -118,7 +120,7 @@ fn is_accounts(database: &DbName) -> bool {
 }
 
 fn credentials(document: &Document, key: &str, emit: &mut Emit<'_>) {
-    let enabled = document.get("enabled").is_some_and(|raw| is_truthy(&value(raw)));
+    let enabled = document.get("enabled").is_some_and(is_truthy);
     if let Some(digest) = document.text(key).filter(|digest| !digest.is_empty())
         && enabled
         && is_listed(document, "user")
@@ -131,14 +133,14 @@ fn account(document: &Document) -> Option<()> {
     is_listed(document, "account").then_some(())
 }
 
-fn account_and_database(document: &Document) -> Box<RawValue> {
+fn account_and_database(document: &Document) -> Arc<RawValue> {
     picked(document, &[("account_id", "pvt_account_id"), ("account_db", "pvt_account_db")])
 }
 
 /// An object of some of a document's fields under other names.
-fn picked(document: &Document, names: &[(&str, &str)]) -> Box<RawValue> {
+fn picked(document: &Document, names: &[(&str, &str)]) -> Arc<RawValue> {
     let field = |(name, key): &(&str, &str)| Some(((*name).to_owned(), document.get(key)?.to_owned()));
-    names.iter().filter_map(field).collect::<Document>().to_raw()
+    Arc::from(names.iter().filter_map(field).collect::<Document>().to_raw())
 }
 
 #[cfg(test)]

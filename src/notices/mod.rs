@@ -100,4 +100,7 @@ impl Store for Notifying {
     async fn attachment(&self, database: &DbName, id: &DocId, name: &str) -> Result<Option<Bytes>> {
         self.store.attachment(database, id, name).await
     }
+    async fn prove_writable(&self) -> Result<()> {
+        self.store.prove_writable().await
+    }
 }

@@ -10,11 +10,11 @@ use futures::{TryStreamExt, pin_mut};
 use indicatif::ProgressBar;
 use serde::Serialize;
 
-use crate::auth::{Auth, Credentials, System};
+use crate::auth::{Asker, Auth, Credentials, Owner, System};
 use crate::databases::{self, documents};
-use crate::document::{DbName, DocId, Document};
-use crate::kazoo::account::AccountId;
-use crate::kazoo::documents::{is_deleted, is_of_type};
+use crate::document::{DbName, DocId};
+use crate::kazoo::account::{Account, AccountId};
+use crate::kazoo::documents::is_of_type;
 use crate::kazoo::schema::{SYSTEM_SCHEMAS, Schema};
 use crate::kazoo::token::{Claims, SigningKey};
 use crate::metrics::Metrics;
@@ -311,7 +311,7 @@ async fn token(
     let claims = Claims::new(account, user.as_ref().map(ToString::to_string), "doctor", expires);
     let believed = auth.decide(async |evidence| {
         let token = evidence.sign(claims.clone(), &owner_secret).await?;
-        evidence.identify(&Credentials::Token(token), None).await
+        evidence.identify(&Credentials::Token(token), None, Asker::Account(account)).await
     });
     match believed.await {
         Ok(identity) if identity.account == account => ok(format!("made for {account}, and believed")),
@@ -325,9 +325,9 @@ async fn token(
 /// Who of an account has a secret that signs tokens: the account itself, or a user.
 async fn owner_of(store: &dyn Server, account: AccountId) -> Result<Option<(Option<DocId>, String)>, databases::Error> {
     let database = account.database();
-    let secret = |document: &Document| document.text("pvt_signature_secret").filter(|_| !is_deleted(document));
-    let Some(own) = store.get(&database, &account.document_id()).await? else { return Ok(None) };
-    if let Some(secret) = secret(&own) {
+    let own = store.get(&database, &account.document_id()).await?;
+    let Some(own) = own.and_then(|own| Account::of_document(account, &own)) else { return Ok(None) };
+    if let Some(secret) = own.signature_secret {
         return Ok(Some((None, secret)));
     }
     let documents = documents(store, &database, Attachments::Named);
@@ -335,7 +335,8 @@ async fn owner_of(store: &dyn Server, account: AccountId) -> Result<Option<(Opti
     while let Some(document) = documents.try_next().await? {
         let is_user = is_of_type(&document, "user");
         let id = document.id().filter(|_| is_user).and_then(|id| id.parse().ok());
-        if let (Some(id), Some(secret)) = (id, secret(&document)) {
+        let owner = Owner::of_document(&document).filter(|owner| owner.is_enabled);
+        if let (Some(id), Some(secret)) = (id, owner.and_then(|owner| owner.secret)) {
             return Ok(Some((Some(id), secret)));
         }
     }

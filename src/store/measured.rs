@@ -75,6 +75,7 @@ fn outcome<T>(done: &Result<T>) -> &'static str {
         Err(Error::MissingDatabase(_)) => "missing_database",
         Err(Error::MissingView { .. }) => "missing_view",
         Err(Error::Refused(_)) => "refused",
+        Err(Error::Full(_)) => "full",
         Err(Error::Corrupt(_)) => "corrupt",
     }
 }
@@ -103,5 +104,8 @@ impl Store for Measured {
 
     async fn attachment(&self, database: &DbName, id: &DocId, name: &str) -> Result<Option<Bytes>> {
         self.measure("attachment", self.store.attachment(database, id, name)).await
+    }
+    async fn prove_writable(&self) -> Result<()> {
+        self.measure("prove_writable", self.store.prove_writable()).await
     }
 }

@@ -22,8 +22,8 @@ use crate::document::{DbName, DocId, Document, Revision};
 
 pub use rows::{Direction, Place, Query, Row};
 
-/// What a map function gives a row to: its key and its value. The keys of our views are texts.
-pub type Emit<'a> = dyn FnMut(&str, &RawValue) + 'a;
+/// What a map function gives a row to: its key and its value, which many rows may share. The keys of our views are texts.
+pub type Emit<'a> = dyn FnMut(&str, &Arc<RawValue>) + 'a;
 
 /// A view: its name in CouchDB, and the native twin of its map function.
 #[derive(Clone, Copy)]
@@ -115,6 +115,9 @@ pub enum Error {
     /// The store answered that it won't: not authorized, out of space, a fault of its own, …
     #[error("the store refused: {0}")]
     Refused(String),
+    /// There is no room for what was to be written, which did not happen.
+    #[error("the store is full: {0}")]
+    Full(String),
     /// The store's answer, or what it holds, can't be read.
     #[error("the store's data can't be read: {0}")]
     Corrupt(String),
@@ -143,6 +146,11 @@ pub trait Store: Send + Sync + 'static {
 
     /// A document's attachment; None if it is not there.
     async fn attachment(&self, database: &DbName, id: &DocId, name: &str) -> Result<Option<Bytes>>;
+
+    /// Sees whether the store would write now, without changing any document: it goes as far as a write can.
+    ///
+    /// Errors: why it would not.
+    async fn prove_writable(&self) -> Result<()>;
 }
 
 /// What operators need of a store: whole databases, and what the store is. Nothing is laid over it.
@@ -179,6 +187,20 @@ pub trait Server: Store {
 
     /// What the store is.
     async fn info(&self) -> Result<ServerInfo>;
+
+    /// Everything in the store as it was at one moment, while it goes on being written.
+    ///
+    /// Errors: the store fails, or is one that knows no moment of all its databases.
+    fn snapshot(&self) -> BoxStream<'static, Result<Entry>>;
+}
+
+/// What a snapshot gives: each database's name, and then its documents in the order of their ids, attachments inline.
+#[derive(Debug, Clone)]
+pub enum Entry {
+    /// The documents that follow are this database's.
+    Database(DbName),
+    /// A document.
+    Document(Document),
 }
 
 /// A store that many share.

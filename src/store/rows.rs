@@ -12,6 +12,12 @@ use super::Result;
 /// How many rows are read at a time, unless a query says otherwise.
 const BATCH: usize = 1_000;
 
+/// How many bytes of rows and their documents are read at a time, but for a single one that is larger.
+pub(super) const BATCH_BYTES: usize = 1024 * 1024;
+
+/// How many times as many rows as before are read at a time at the most.
+const GROWTH: usize = 4;
+
 /// One row of a view.
 #[derive(Debug, Clone)]
 pub struct Row {
@@ -23,6 +29,14 @@ pub struct Row {
     pub value: Arc<RawValue>,
     /// The document, if the query asked for documents.
     pub document: Option<Arc<Document>>,
+}
+
+impl Row {
+    /// How many bytes it has, with its document.
+    pub fn bytes(&self) -> usize {
+        let document = self.document.as_ref().map_or(0, |document| document.bytes());
+        self.id.len() + self.key.len() + self.value.get().len() + document
+    }
 }
 
 /// A place among the rows of a view, which are ordered by key (as CouchDB collates texts), then by document.
@@ -113,23 +127,36 @@ impl Query {
     }
 }
 
-/// All rows of a query as a stream. `read` gives the rows of a query in its order, at most as many as its batch.
+/// Some of a query's rows.
+pub(super) struct Batch {
+    pub(super) rows: Vec<Row>,
+    /// Whether no row comes after them.
+    pub(super) is_last: bool,
+}
+
+/// All rows of a query as a stream. `read` gives the rows of a query in its order, at most as many as its batch, and as
+/// many as the number beside it at least, if there are so many. At first no more than `first` are read, and then as many
+/// as, by what the last ones were, make [`BATCH_BYTES`].
 ///
 /// A batch begins with the last row of the one before, which is left out: it is found again by its key and document,
 /// whatever was written between the two.
-pub(super) fn in_batches<'a, F>(query: Query, read: impl Fn(Query) -> F + 'a) -> impl Stream<Item = Result<Row>> + 'a
+pub(super) fn in_batches<'a, F>(
+    query: Query,
+    first: usize,
+    read: impl Fn(Query, usize) -> F + 'a,
+) -> impl Stream<Item = Result<Row>> + 'a
 where
-    F: Future<Output = Result<Vec<Row>>> + 'a,
+    F: Future<Output = Result<Batch>> + 'a,
 {
-    stream::try_unfold(Some((query, 0)), move |state| {
-        let asked = state.map(|(query, repeated)| {
-            let wanted = query.batch.saturating_add(repeated);
-            (read(Query { batch: wanted, ..query.clone() }), wanted, query, repeated)
+    stream::try_unfold(Some((query, first, 0)), move |state| {
+        let asked = state.map(|(query, size, repeated)| {
+            let size = size.min(query.batch);
+            let wanted = Query { batch: size.saturating_add(repeated), ..query.clone() };
+            (read(wanted, repeated + 1), query, size, repeated)
         });
         async move {
-            let Some((rows, wanted, query, repeated)) = asked else { return Ok(None) };
-            let mut rows = rows.await?;
-            let is_last = rows.len() < wanted;
+            let Some((batch, query, size, repeated)) = asked else { return Ok(None) };
+            let Batch { mut rows, is_last } = batch.await?;
             let is_at = |row: &Row, place: Option<&Place>| {
                 place.is_some_and(|place| place.key == row.key && place.id.as_ref() == Some(&row.id))
             };
@@ -141,10 +168,17 @@ where
                 let place = Place { key: row.key.clone(), id: Some(row.id.clone()) };
                 // a document may emit a key more than once
                 let repeated = rows.iter().rev().take_while(|row| is_at(row, Some(&place))).count();
-                (query.starting_at(place), repeated)
+                (query.starting_at(place), next_size(size, &rows), repeated)
             });
             Ok(Some((stream::iter(rows.into_iter().map(Ok)), next)))
         }
     })
     .try_flatten()
+}
+
+/// How many rows are read after these: as many as would have [`BATCH_BYTES`], if they are alike, but not many more.
+fn next_size(size: usize, rows: &[Row]) -> usize {
+    let bytes: usize = rows.iter().map(Row::bytes).sum();
+    let alike = BATCH_BYTES.saturating_mul(rows.len()) / bytes.max(1);
+    alike.clamp(1, size.saturating_mul(GROWTH))
 }

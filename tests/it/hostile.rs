@@ -15,7 +15,6 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::common::hostile::{Targets, exchange, statuses};
-use crate::common::program::Served;
 use crate::common::{Kind, TestAccount, TestStore, block_on, client, document, new_id};
 use crossbar_groups::document::{DbName, Document};
 use crossbar_groups::store::Attachments;
@@ -99,7 +98,7 @@ fn attack(kind: Kind) {
         ids,
     };
 
-    let served = Served::start(&["--rate-limit", "off", "--store", &test.hand_over()]);
+    let served = test.served(&[]);
     let address = served.address;
     let mut slowest = 0;
     let counts = thread::scope(|scope| {
@@ -168,7 +167,7 @@ fn what_is_nested_deep_or_has_many_parts_costs_no_more_than_its_bytes() {
     let mut test = TestStore::new(Kind::Embedded);
     let account = test.account();
     let groups = with_groups(&test, &account, "own");
-    let served = Served::start(&["--rate-limit", "off", "--store", &test.hand_over()]);
+    let served = test.served(&[]);
     let send = |method: &str, path: &str, headers: &[(&str, &str)], data: &str| {
         let body = format!("{{\"data\":{data}}}");
         let headers = [&[("X-Auth-Token", account.token.as_str())], headers].concat();

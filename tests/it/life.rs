@@ -1,13 +1,17 @@
 //! Life in production: health, readiness, metrics and logs.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::process::Stdio;
+use std::thread;
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use crate::common::program::program;
-use crate::common::{Kind, NO_COUCHDB, TestApp, TestStore, client, recording};
+use crate::common::program::{Served, program};
+use crate::common::{Kind, NO_COUCHDB, TestApp, TestStore, block_on, client, recording};
+use crossbar_groups::document::{DbName, Document};
+use crossbar_groups::store::Attachments;
 
 fn admin(app: &TestApp, path: &str) -> (u16, Value) {
     let answer = client::send(app.admin_address, "GET", path, &[], None).unwrap();
@@ -78,6 +82,48 @@ fn without_its_store_it_lives_but_is_not_ready() {
     let app = TestApp::before(&[NO_COUCHDB]);
     assert_eq!(admin(&app, "/healthz").0, 200);
     assert_eq!(admin(&app, "/readyz"), (503, json!({"status": "not ready", "reason": "store unreachable"})));
+}
+
+#[test]
+fn whether_a_write_is_possible_is_proved_once_for_many_and_changes_no_document() {
+    for kind in Kind::all() {
+        let test = TestStore::new(kind);
+        let store = test.store();
+        let system: DbName = "system_config".parse().unwrap();
+        let dump = || block_on(store.dump(&system, None, 1_000, Attachments::Named)).unwrap().unwrap();
+        let before = dump();
+        let app = TestApp::unlimited(test.store());
+        let started = Instant::now();
+        thread::scope(|scope| {
+            for _ in 0..50 {
+                scope.spawn(|| assert_eq!(admin(&app, "/readyz"), (200, json!({"status": "ready"}))));
+            }
+        });
+        let most = 1.0 + started.elapsed().as_secs_f64().floor();
+        let proofs = app.metrics()["crossbar_store_calls_total{call=\"prove_writable\",outcome=\"ok\"}"];
+        assert!((1.0..=most).contains(&proofs), "{proofs} proofs");
+        let json = |documents: Vec<Document>| documents.iter().map(Document::to_json).collect::<Vec<_>>();
+        assert_eq!(json(dump()), json(before));
+    }
+}
+
+#[test]
+fn a_store_that_reads_but_does_not_write_is_not_ready() {
+    // it answers every read with an empty object, and lets nobody write
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://admin:password@{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut head = [0; 4096];
+            let length = stream.read(&mut head).unwrap();
+            let status = if head[..length].starts_with(b"GET") { "200 OK" } else { "403 Forbidden" };
+            let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{{}}");
+            stream.write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    let app = TestApp::before(&[url]);
+    assert_eq!(admin(&app, "/readyz"), (503, json!({"status": "not ready", "reason": "store not writable"})));
 }
 
 #[test]

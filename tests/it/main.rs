@@ -8,13 +8,19 @@
 
 mod admission;
 mod auth;
+mod backup;
 mod beside;
 mod cli;
 mod common;
 mod contention;
 mod contract;
+mod costs;
+mod durability;
+mod guessing;
 mod hostile;
 mod life;
+mod matrix;
+mod memory;
 mod nodes;
 mod notices;
 mod operate;

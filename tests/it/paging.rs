@@ -110,10 +110,14 @@ proptest! {
         loop {
             let from = start.as_deref().map_or(0, |start| start.parse::<u32>().unwrap());
             let from_start = rows.iter().filter(|(row, _)| *row >= from).map(|row| Ok::<_, ()>(*row));
-            let page = page::walk(stream::iter(from_start), size, start.clone(), |row| row.0.to_string(), |row| row.1);
+            let before = found.len();
+            let take = |row: (u32, bool)| {
+                found.extend(row.1.then_some(row.0));
+                Ok(row.1)
+            };
+            let page = page::walk(stream::iter(from_start), size, start.clone(), |row| row.0.to_string(), take);
             let page = block_on(page).unwrap();
-            prop_assert!(page.rows.len() == size.get() || page.next.is_none());
-            found.extend(page.rows.iter().rev().map(|(row, _)| *row));
+            prop_assert!(found.len() - before == size.get() || page.next.is_none());
             match page.next {
                 Some(next) => start = Some(next),
                 None => break,

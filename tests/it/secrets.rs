@@ -93,7 +93,7 @@ fn a_store_that_is_named_goes_before_the_credential() {
     let credentials = ("CREDENTIALS_DIRECTORY", text(folder.path()));
     Served::start_with(&[credentials], &["--store", text(&embedded)]);
     Served::start_with(&[credentials, ("CROSSBAR_STORE", text(&embedded))], &[]);
-    let error = program().args(["serve"]).envs([credentials]).output().unwrap().stderr;
+    let error = program().arg("doctor").envs([credentials]).output().unwrap().stderr;
     assert!(String::from_utf8_lossy(&error).contains(text(&folder.path().join("store"))));
 }
 

@@ -131,7 +131,6 @@ fn a_couchdb_over_tls_is_believed_by_its_authority_and_its_name() {
         let error = opened(server, trusted);
         assert!(error.contains("can't be reached") && error.contains("certificate"), "{trusted:?}: {error}");
     }
-    assert_eq!((ours.refused(), elsewhere.refused()), (2, 1));
 }
 
 #[test]

@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 use url::Url;
 use valico::json_schema::{SchemaVersion, Scope};
 
-use crate::document::{Document, Revision, json};
+use crate::document::{Document, Revision, cursor, json};
 
 use super::documents;
 
@@ -47,11 +47,14 @@ static OURS: LazyLock<[Arc<Schema>; 3]> = LazyLock::new(|| {
     })
 });
 
-/// How many values of a client's data are checked at the most. A group of as many values would have some 20,000 endpoints.
-const MOST_VALUES: usize = 100_000;
-
-/// How many properties are named at the most in which something is wrong.
-const MOST_FINDINGS: usize = 100;
+/// How much of a client's data is checked, and how much is told of what is wrong.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// How many values the data may hold. A group of 100,000 would have some 20,000 endpoints.
+    pub values: usize,
+    /// How many properties are named in which something is wrong.
+    pub findings: usize,
+}
 
 /// How many compiled schemas a thread keeps.
 const COMPILED: usize = 16;
@@ -116,7 +119,7 @@ impl Schema {
     /// Fills in the defaults of missing properties and checks the whole.
     ///
     /// Errors: every finding at once. Properties that the schema does not name are taken as they are.
-    pub fn validate(&self, data: Document) -> Result<Document, ValidationErrors> {
+    pub fn validate(&self, data: Document, limits: Limits) -> Result<Document, ValidationErrors> {
         let data = with_defaults(data, &self.tree);
         // what no rule looks at is not parsed
         let looks_at_all = [
@@ -137,19 +140,26 @@ impl Schema {
         let properties = self.tree["properties"].as_object();
         let is_known = |name: &str| looks_at_all || properties.is_some_and(|known| known.contains_key(name));
         let known = || data.iter().filter(|(name, _)| is_known(name));
-        must_be_few(known().map(|(_, raw)| json::values(raw)).sum())?;
+        let values: usize = known().map(|(_, raw)| cursor::values(raw)).sum();
+        must_be_few(values.max(data.len()), limits)?;
         let tree = known().map(|(name, raw)| (name.to_owned(), json::tree(raw).unwrap_or_default())).collect();
-        let errors = self.errors(&Value::Object(tree));
+        let errors = self.errors(&Value::Object(tree), limits.findings);
         if errors.is_empty() { Ok(data) } else { Err(errors) }
     }
 
-    /// The same for data that may be no object, as a client can send it.
-    pub fn validate_raw(&self, data: &RawValue) -> Result<Document, ValidationErrors> {
+    /// The same for what `fields` makes of data as a client can send them, which may be no object.
+    pub fn validate_raw(
+        &self,
+        data: &RawValue,
+        fields: impl FnOnce(Document) -> Document,
+        limits: Limits,
+    ) -> Result<Document, ValidationErrors> {
+        must_be_few(cursor::fields(data), limits)?;
         match Document::from_raw(data) {
-            Some(document) => self.validate(document),
+            Some(document) => self.validate(fields(document), limits),
             None => {
-                must_be_few(json::values(data))?;
-                Err(self.errors(&json::tree(data).unwrap_or_default()))
+                must_be_few(cursor::values(data), limits)?;
+                Err(self.errors(&json::tree(data).unwrap_or_default(), limits.findings))
             }
         }
     }
@@ -159,7 +169,8 @@ impl Schema {
         self.compile().err()
     }
 
-    fn errors(&self, data: &Value) -> ValidationErrors {
+    /// Why data are not what the schema asks for: so many of the findings, and how many more there are.
+    fn errors(&self, data: &Value, most: usize) -> ValidationErrors {
         let invalid = |problem: String| {
             validation_error("schema", "schema", json!({ "message": "schema is invalid", "schema": problem }))
         };
@@ -180,7 +191,7 @@ impl Schema {
         for finding in state.errors {
             let path = finding.get_path();
             let property = path.trim_start_matches('/').replace('/', ".");
-            if errors.len() >= MOST_FINDINGS && !errors.contains_key(&property) {
+            if errors.len() >= most && !errors.contains_key(&property) {
                 more += 1;
                 continue;
             }
@@ -219,30 +230,32 @@ impl Schema {
 }
 
 /// Errors: there are more values than are checked.
-fn must_be_few(values: usize) -> Result<(), ValidationErrors> {
-    if values <= MOST_VALUES {
+fn must_be_few(values: usize, Limits { values: most, .. }: Limits) -> Result<(), ValidationErrors> {
+    if values <= most {
         return Ok(());
     }
-    let message = format!("The data must not hold more than {MOST_VALUES} values");
-    Err(validation_error("data", "maxValues", json!({ "message": message, "target": MOST_VALUES })))
+    let message = format!("The data must not hold more than {most} values");
+    Err(validation_error("data", "maxValues", json!({ "message": message, "target": most })))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const LIMITS: Limits = Limits { values: 100, findings: 10 };
+
     fn groups() -> Arc<Schema> {
         Schema::ours(GROUPS).unwrap()
     }
 
     fn findings(data: &str) -> Value {
-        let errors = groups().validate(Document::parse(data).unwrap()).err().unwrap_or_default();
+        let errors = groups().validate(Document::parse(data).unwrap(), LIMITS).err().unwrap_or_default();
         Value::Object(errors)
     }
 
     #[test]
     fn defaults_are_filled_in_where_a_property_is_missing() {
-        let valid = groups().validate(Document::parse(r#"{"name":"a","x":1}"#).unwrap()).unwrap();
+        let valid = groups().validate(Document::parse(r#"{"name":"a","x":1}"#).unwrap(), LIMITS).unwrap();
         assert_eq!(valid.to_json(), r#"{"name":"a","x":1,"endpoints":{},"music_on_hold":{}}"#);
     }
 
@@ -282,9 +295,10 @@ mod tests {
         assert_eq!(schema.problem(), None);
         assert_eq!(schema.document().1.to_string(), "3-a");
         assert!(!schema.document().0.contains("pvt_type"));
-        let valid = schema.validate(document(r#"{"name":"abc","n":4,"o":{"x":1}}"#)).unwrap();
+        let valid = schema.validate(document(r#"{"name":"abc","n":4,"o":{"x":1}}"#), LIMITS).unwrap();
         assert_eq!(valid.to_json(), r#"{"name":"abc","n":4,"o":{"x":1},"music_on_hold":{"m":7}}"#);
-        let findings = schema.validate(document(r#"{"name":"ABCD","n":5,"o":{},"l":[1,2],"z":0}"#)).unwrap_err();
+        let findings =
+            schema.validate(document(r#"{"name":"ABCD","n":5,"o":{},"l":[1,2],"z":0}"#), LIMITS).unwrap_err();
         let message = |property: &str, rule: &str| findings[property][rule]["message"].as_str().unwrap().to_owned();
         assert_eq!(message("name", "maxLength"), "String must not be more than 3 characters");
         assert_eq!(message("name", "pattern"), "Failed to match pattern '^[a-z]+$'");
@@ -298,7 +312,7 @@ mod tests {
     fn what_is_no_schema_lets_nothing_through() {
         let schema = Schema::new(GROUPS, &Document::parse(r#"{"type":"nothing"}"#).unwrap(), &BTreeMap::new());
         assert!(schema.problem().is_some());
-        let findings = schema.validate(Document::parse(r#"{"name":"a"}"#).unwrap()).unwrap_err();
+        let findings = schema.validate(Document::parse(r#"{"name":"a"}"#).unwrap(), LIMITS).unwrap_err();
         assert_eq!(findings["schema"]["schema"]["message"], "schema is invalid");
     }
 
@@ -306,7 +320,7 @@ mod tests {
     fn what_refers_to_nothing_lets_nothing_through() {
         let schema = r##"{"properties":{"flags":{"items":{"$ref":"#/definitions/flag"}}}}"##;
         let schema = Schema::new(GROUPS, &Document::parse(schema).unwrap(), &BTreeMap::new());
-        let check = |data: &str| schema.validate(Document::parse(data).unwrap());
+        let check = |data: &str| schema.validate(Document::parse(data).unwrap(), LIMITS);
         let findings = check(r#"{"flags":[1]}"#).unwrap_err();
         assert_eq!(findings["schema"]["schema"]["schema"], "it refers to #/definitions/flag, which is not there");
         assert!(check(r#"{"flags":[]}"#).is_ok());

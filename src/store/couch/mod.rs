@@ -22,7 +22,7 @@ use serde_json::value::RawValue;
 use crate::document::{DbName, DocId, Document, Revision, json};
 use crate::tls::Authorities;
 
-use super::rows::in_batches;
+use super::rows::{Batch, in_batches};
 use super::{Direction, Error, Place, Query, Result, Row, Store, View};
 
 use client::Client;
@@ -34,6 +34,12 @@ const TIME_OUT: Duration = Duration::from_secs(10);
 
 /// The same where another node can be asked then.
 const TIME_OUT_OF_SEVERAL: Duration = Duration::from_secs(4);
+
+/// How many rows are read first. Only then is known how large they are, and how many can be read at a time.
+const FIRST_ROWS: usize = 250;
+
+/// The same of rows with their documents.
+const FIRST_DOCUMENTS: usize = 4;
 
 /// A CouchDB, by one or several of its nodes.
 pub struct Couch {
@@ -169,29 +175,44 @@ impl Store for Couch {
     }
 
     fn rows<'a>(&'a self, database: &'a DbName, view: &'a View, query: Query) -> BoxStream<'a, Result<Row>> {
-        in_batches(query, move |query| self.batch(database, view, query)).boxed()
+        let first = if query.with_documents { FIRST_DOCUMENTS } else { FIRST_ROWS };
+        in_batches(query, first, move |query, _| self.batch(database, view, query)).boxed()
     }
 
     async fn attachment(&self, database: &DbName, id: &DocId, name: &str) -> Result<Option<Bytes>> {
         let answer = self.read(Request::get(&[database.as_str(), id.as_str(), name]).any()).await?;
         Ok(answer.found().map(|answer| answer.body))
     }
+
+    /// Puts a document that every Kazoo has in the place of a revision that nobody ever made, which is a conflict: it is
+    /// told to those only who may write, by a node that would have written. Where there is no such database nothing is to
+    /// be proved, but that the server answers.
+    async fn prove_writable(&self) -> Result<()> {
+        let never = format!("1-{}", "0".repeat(32));
+        let request = Request::new(Method::PUT, &["system_config", "auth"]).body(format!(r#"{{"_rev":"{never}"}}"#));
+        let answer = self.send(request).await?;
+        match answer.status {
+            StatusCode::CONFLICT | StatusCode::NOT_FOUND => Ok(()),
+            _ => answer.accepted().map(drop),
+        }
+    }
 }
 
 impl Couch {
     /// The rows of a query in its order, at most as many as its batch.
-    async fn batch(&self, database: &DbName, view: &View, query: Query) -> Result<Vec<Row>> {
+    async fn batch(&self, database: &DbName, view: &View, query: Query) -> Result<Batch> {
         let rows = self.view(database, view, &query, Some(query.batch)).await?;
         let is_outside = |row: &Row| !is_within(row, &query);
         if !rows.iter().any(is_outside) {
-            return Ok(rows);
+            return Ok(Batch { is_last: rows.len() < query.batch, rows });
         }
         // A server that does not know `startkey_docid` (PouchDB) gives all rows of the first key and of the last: then
         // all rows between the two are read, and those that are not wanted left out.
         let mut rows = self.view(database, view, &query, None).await?;
         rows.retain(|row| is_within(row, &query));
+        let is_last = rows.len() < query.batch;
         rows.truncate(query.batch);
-        Ok(rows)
+        Ok(Batch { rows, is_last })
     }
 
     async fn view(&self, database: &DbName, view: &View, query: &Query, limit: Option<usize>) -> Result<Vec<Row>> {

@@ -4,13 +4,14 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use futures::future::join_all;
+use futures::stream::{self, BoxStream, StreamExt};
 use jiff::fmt::rfc2822;
 use reqwest::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use crate::document::{DbName, Document, Revision, json};
 
-use super::super::{ATTACHMENTS, Attachments, DESIGN, Error, Nodes, Result, Server, ServerInfo};
+use super::super::{ATTACHMENTS, Attachments, DESIGN, Entry, Error, Nodes, Result, Server, ServerInfo};
 use super::nodes::Node;
 use super::request::{Answer, Request, answered};
 use super::{Couch, Listing};
@@ -145,6 +146,11 @@ impl Server for Couch {
             time: date.map(SystemTime::from),
             failing: join_all(self.nodes.all().map(failing)).await.into_iter().flatten().collect(),
         })
+    }
+
+    fn snapshot(&self) -> BoxStream<'static, Result<Entry>> {
+        let text = "a CouchDB has no snapshot of all its databases: replicate it to another, or copy it by `migrate`";
+        stream::once(async { Err(Error::Refused(text.to_owned())) }).boxed()
     }
 }
 

@@ -1,48 +1,52 @@
 //! The redb file of the embedded store: its tables, and what is read from them.
 
-use std::fs::{DirBuilder, OpenOptions, Permissions};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use redb::backends::FileBackend;
-use redb::{Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable, WriteTransaction};
+use redb::{ReadTransaction, ReadableTable, WriteTransaction};
 use serde_json::value::RawValue;
 
 use crate::document::{DbName, DocId, Document};
 
+use super::super::rows::{BATCH_BYTES, Batch};
 use super::super::{Attachments, Direction, Error, Place, Query, Result, Row, View};
+use super::Embedded;
 use super::layout::{
-    CONTENTS, DATABASES, DOCUMENTS, KeyAndValue, LAST, LAYOUT, META, Mapping, ROWS, RowPlace, corrupt, failed, path,
-    stored,
+    CONTENTS, DATABASES, DOCUMENTS, KeyAndNumber, LAST, LAYOUT, META, Mapped, Mapping, ROWS, RowPlace, RowTables,
+    VALUES, corrupt, failed, path, stored,
 };
+use super::opened::Opened;
 use super::tables::{Tables, attachments_of, set_attachment};
 
 /// The open file, and what its rows are made by.
 pub(super) struct File {
-    pub(super) redb: Database,
+    pub(super) redb: Opened,
     mapping: Mapping,
+}
+
+/// What was found of a document.
+pub(super) enum Found {
+    /// All of it; None if it is not there.
+    Document(Option<Document>),
+    /// That it has more bytes than were wanted: so many.
+    Longer(usize),
 }
 
 impl File {
     /// Opens the file in a folder, or makes it.
     pub(super) fn open(folder: &Path, views: &'static [View]) -> Result<Self> {
-        let cannot = |error: &dyn std::fmt::Display| Error::Unreachable(format!("{}: {error}", folder.display()));
         // signing keys and users' secrets are in it: it is its owner's alone, and so is a folder that is made for it
-        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| cannot(&error))?;
-        let path = folder.join("store.redb");
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
-        let file = file.map_err(|error| cannot(&error))?;
-        file.set_permissions(Permissions::from_mode(0o600)).map_err(|error| cannot(&error))?;
-        let backend = FileBackend::new(file);
-        let redb =
-            backend.and_then(|file| Database::builder().create_with_backend(file)).map_err(|error| match error {
-                DatabaseError::DatabaseAlreadyOpen => cannot(&"another process has this store open"),
-                error => cannot(&error),
-            })?;
+        let cannot = |error: io::Error| Error::Unreachable(format!("{}: {error}", folder.display()));
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(cannot)?;
+        let redb = Opened::new(folder.join(Embedded::FILE_NAME))?;
+        // a file that was made is on disk when its name is, too
+        fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(cannot)?;
         let file = Self { redb, mapping: Mapping::new(views)? };
         file.prepare_tables()?;
         Ok(file)
@@ -50,16 +54,20 @@ impl File {
 
     /// Adds a database, if it is not there.
     pub(super) fn create(&self, database: &DbName) -> Result<()> {
-        let transaction = self.redb.begin_write().map_err(failed)?;
-        transaction.open_table(DATABASES).map_err(failed)?.insert(database.as_str(), ()).map_err(failed)?;
-        transaction.commit().map_err(failed)
+        self.redb.write(|transaction| {
+            transaction.open_table(DATABASES).map_err(failed)?.insert(database.as_str(), ()).map_err(failed)?;
+            Ok(())
+        })
     }
 
-    /// A document; None if it is not there.
-    pub(super) fn document(&self, database: &DbName, id: &DocId) -> Result<Option<Document>> {
+    /// A document, if its JSON has at most so many bytes.
+    pub(super) fn document(&self, database: &DbName, id: &DocId, most: usize) -> Result<Found> {
         let documents = self.read()?.open_table(DOCUMENTS).map_err(failed)?;
         let found = documents.get((database.as_str(), id.as_str())).map_err(failed)?;
-        found.map(|json| stored(json.value())).transpose()
+        Ok(match found.as_ref().map(|json| json.value()) {
+            Some(json) if json.len() > most => Found::Longer(json.len()),
+            found => Found::Document(found.map(stored).transpose()?),
+        })
     }
 
     /// An attachment of a document; None if it is not there.
@@ -81,16 +89,24 @@ impl File {
         let views: Vec<String> =
             self.mapping.views.iter().map(|view| format!("{}@{}", path(view), view.version)).collect();
         let views = views.join(" ");
-        let transaction = self.redb.begin_write().map_err(failed)?;
+        // a file that needs nothing is served where nothing can be written, as on a full disk
+        if self.is_prepared(&views).unwrap_or(false) {
+            return Ok(());
+        }
+        self.redb.write(|transaction| self.make_tables(transaction, &views))
+    }
+
+    fn make_tables(&self, transaction: &WriteTransaction, views: &str) -> Result<()> {
         let is_current = {
             let mut meta = transaction.open_table(META).map_err(failed)?;
             let found = |key: &str| -> Result<Option<String>> {
                 Ok(meta.get(key).map_err(failed)?.map(|found| found.value().to_owned()))
             };
             let layout = found("layout")?;
-            let current = found("views")?.is_some_and(|found| found == views);
-            // files of before there were layouts have the first
-            if let Some(layout) = layout.filter(|layout| layout != LAYOUT) {
+            let has_layout = layout.as_deref() == Some(LAYOUT);
+            let current = has_layout && found("views")?.is_some_and(|found| found == views);
+            // files of before there were layouts have the first, which differs in its rows
+            if let Some(layout) = layout.filter(|layout| !has_layout && layout != "1") {
                 let text = format!("the store's layout is {layout}, and this build knows {LAYOUT}: use a later build");
                 return Err(Error::Refused(text));
             }
@@ -99,37 +115,45 @@ impl File {
         };
         if !is_current {
             transaction.delete_table(ROWS).map_err(failed)?;
-            self.make_rows(&transaction)?;
+            transaction.delete_table(VALUES).map_err(failed)?;
+            self.make_rows(transaction)?;
             let mut meta = transaction.open_table(META).map_err(failed)?;
-            meta.insert("views", views.as_str()).map_err(failed)?;
+            meta.insert("views", views).map_err(failed)?;
         }
         transaction.open_table(DATABASES).map_err(failed)?;
         transaction.open_table(CONTENTS).map_err(failed)?;
-        transaction.commit().map_err(failed)
+        Ok(())
+    }
+
+    /// Whether the file has this build's tables and rows.
+    fn is_prepared(&self, views: &str) -> Result<bool> {
+        let meta = self.read()?.open_table(META).map_err(failed)?;
+        let is = |key: &str, value: &str| -> Result<bool> {
+            Ok(meta.get(key).map_err(failed)?.is_some_and(|found| found.value() == value))
+        };
+        Ok(is("layout", LAYOUT)? && is("views", views)?)
     }
 
     fn make_rows(&self, transaction: &WriteTransaction) -> Result<()> {
         let documents = transaction.open_table(DOCUMENTS).map_err(failed)?;
-        let mut rows = transaction.open_table(ROWS).map_err(failed)?;
+        let mut rows = RowTables::open(transaction)?;
         for entry in documents.iter().map_err(failed)? {
             let (place, json) = entry.map_err(failed)?;
             let (database, id) = place.value();
             let database = database.parse().map_err(corrupt)?;
-            for row in self.mapping.rows(&database, &stored(json.value())?) {
-                row.insert(&mut rows, &database, id)?;
-            }
+            let mapped = self.mapping.map(&database, &stored(json.value())?);
+            mapped.replace(&Mapped::default(), &mut rows, &database, id)?;
         }
         Ok(())
     }
 
     fn read(&self) -> Result<ReadTransaction> {
-        self.redb.begin_read().map_err(failed)
+        self.redb.begin_read()
     }
 
     /// Runs `work` in one transaction, which is on disk when it returns, or else has not happened.
     pub(super) fn write<T>(&self, database: &DbName, work: impl FnOnce(&mut Tables<'_>) -> Result<T>) -> Result<T> {
-        let transaction = self.redb.begin_write().map_err(failed)?;
-        let done = {
+        self.redb.write(|transaction| {
             let databases = transaction.open_table(DATABASES).map_err(failed)?;
             if databases.get(database.as_str()).map_err(failed)?.is_none() {
                 return Err(Error::MissingDatabase(database.clone()));
@@ -138,16 +162,15 @@ impl File {
                 mapping: &self.mapping,
                 database,
                 documents: transaction.open_table(DOCUMENTS).map_err(failed)?,
-                rows: transaction.open_table(ROWS).map_err(failed)?,
+                rows: RowTables::open(transaction)?,
                 contents: transaction.open_table(CONTENTS).map_err(failed)?,
-            })?
-        };
-        transaction.commit().map_err(failed)?;
-        Ok(done)
+            })
+        })
     }
 
-    /// The rows of a query in its order, at most as many as its batch.
-    pub(super) fn rows(&self, database: &DbName, view: &View, query: &Query) -> Result<Vec<Row>> {
+    /// The rows of a query in its order: as many as its batch, but no more than the first `least` and those that have
+    /// [`BATCH_BYTES`] together with their documents.
+    pub(super) fn rows(&self, database: &DbName, view: &View, query: &Query, least: usize) -> Result<Batch> {
         let transaction = self.read()?;
         let table = transaction.open_table(ROWS).map_err(failed)?;
         let database = database.as_str();
@@ -158,30 +181,35 @@ impl File {
         // no sort key begins with a byte of 255
         let first = (database, view.as_str(), first.as_deref().unwrap_or_default(), id_at(query.first.as_ref(), ""));
         let last = (database, view.as_str(), last.as_deref().unwrap_or(&[u8::MAX]), id_at(query.last.as_ref(), LAST));
+        let mut batch = Batch { rows: Vec::new(), is_last: true };
         if first > last {
-            return Ok(Vec::new());
+            return Ok(batch);
         }
-        let range = table.range(first..=last).map_err(failed)?;
-        let documents =
-            if query.with_documents { Some(transaction.open_table(DOCUMENTS).map_err(failed)?) } else { None };
-        let read = |entry: std::result::Result<RowEntry<'_>, redb::StorageError>| -> Result<Row> {
-            let (place, row) = entry.map_err(failed)?;
+        let mut range = table.range(first..=last).map_err(failed)?;
+        let values = transaction.open_table(VALUES).map_err(failed)?;
+        let documents = transaction.open_table(DOCUMENTS).map_err(failed)?;
+        let mut bytes = 0;
+        while let Some(entry) = match query.direction {
+            Direction::Ascending => range.next(),
+            Direction::Descending => range.next_back(),
+        } {
+            if batch.rows.len() >= query.batch || bytes >= BATCH_BYTES && batch.rows.len() >= least {
+                batch.is_last = false;
+                break;
+            }
+            let (place, row): RowEntry<'_> = entry.map_err(failed)?;
             let (_, _, _, id) = place.value();
-            let (key, value) = row.value();
-            let document = match &documents {
-                Some(documents) => {
-                    let found = documents.get((database, id)).map_err(failed)?;
-                    found.map(|json| stored(json.value())).transpose()?.map(Arc::new)
-                }
-                None => None,
-            };
-            let value = RawValue::from_string(value.to_owned()).map_err(corrupt)?;
-            Ok(Row { id: id.to_owned(), key: key.to_owned(), value: Arc::from(value), document })
-        };
-        match query.direction {
-            Direction::Ascending => range.take(query.batch).map(read).collect(),
-            Direction::Descending => range.rev().take(query.batch).map(read).collect(),
+            let (key, number) = row.value();
+            let value = values.get((database, id, number)).map_err(failed)?;
+            let value = value.ok_or_else(|| Error::Corrupt(format!("{id}: a row of {view} has no value")))?;
+            let value = RawValue::from_string(value.value().to_owned()).map_err(corrupt)?;
+            let found = if query.with_documents { documents.get((database, id)).map_err(failed)? } else { None };
+            let document = found.map(|json| stored(json.value())).transpose()?.map(Arc::new);
+            let row = Row { id: id.to_owned(), key: key.to_owned(), value: Arc::from(value), document };
+            bytes += row.bytes();
+            batch.rows.push(row);
         }
+        Ok(batch)
     }
 
     /// The documents whose ids come after one id and up to another, at most so many; None if the database is not there.
@@ -213,17 +241,7 @@ impl File {
             }
             let mut document = stored(json.value())?;
             if matches!(attachments, Attachments::Inline) {
-                for (attachment, stub) in attachments_of(&mut document) {
-                    let bytes = contents.get((name, id, attachment.as_str())).map_err(failed)?;
-                    let missing = || Error::Corrupt(format!("{id}: no content for attachment {attachment}"));
-                    let bytes = bytes.ok_or_else(missing)?;
-                    let mut inline = Document::new();
-                    if let Some(kind) = stub.get("content_type") {
-                        inline.set("content_type", kind.to_owned());
-                    }
-                    inline.set_text("data", &STANDARD.encode(bytes.value()));
-                    set_attachment(&mut document, &attachment, &inline);
-                }
+                inline(&mut document, name, id, &contents)?;
             }
             found.push(document);
         }
@@ -231,7 +249,29 @@ impl File {
     }
 }
 
-type RowEntry<'a> = (redb::AccessGuard<'a, RowPlace>, redb::AccessGuard<'a, KeyAndValue>);
+/// Puts the attachments that a document names into it.
+pub(super) fn inline(
+    document: &mut Document,
+    database: &str,
+    id: &str,
+    contents: &impl ReadableTable<ContentPlace, &'static [u8]>,
+) -> Result<()> {
+    for (name, stub) in attachments_of(document) {
+        let bytes = contents.get((database, id, name.as_str())).map_err(failed)?;
+        let bytes = bytes.ok_or_else(|| Error::Corrupt(format!("{id}: no content for attachment {name}")))?;
+        let mut attachment = Document::new();
+        if let Some(kind) = stub.get("content_type") {
+            attachment.set("content_type", kind.to_owned());
+        }
+        attachment.set_text("data", &STANDARD.encode(bytes.value()));
+        set_attachment(document, &name, &attachment);
+    }
+    Ok(())
+}
+
+type ContentPlace = (&'static str, &'static str, &'static str);
+
+type RowEntry<'a> = (redb::AccessGuard<'a, RowPlace>, redb::AccessGuard<'a, KeyAndNumber>);
 
 /// The document's id of a place, or else the one that stands for all.
 fn id_at<'p>(place: Option<&'p Place>, all: &'p str) -> &'p str {

@@ -4,6 +4,8 @@
 
 mod file;
 mod layout;
+mod opened;
+mod snapshot;
 mod tables;
 
 use std::path::Path;
@@ -11,19 +13,23 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::stream::{BoxStream, StreamExt};
+use futures::stream::{self, BoxStream, StreamExt};
+use tokio::sync::{Mutex, mpsc};
 
 use crate::document::{DbName, DocId, Document, Revision};
+use crate::in_flight::{self, SMALL};
 
 use super::rows::in_batches;
-use super::{Attachments, DESIGN, Error, Query, Result, Row, Server, ServerInfo, Store, View};
+use super::{Attachments, DESIGN, Entry, Error, Query, Result, Row, Server, ServerInfo, Store, View};
 
-use file::File;
+use file::{File, Found};
 use layout::LAST;
 
 /// A folder with one redb file. Only one process may have it open.
 pub struct Embedded {
     file: Arc<File>,
+    /// Held by who proves that the file can be written: one at a time, however long the disk takes.
+    proof: Arc<Mutex<()>>,
 }
 
 impl Embedded {
@@ -33,7 +39,20 @@ impl Embedded {
     /// Errors: the folder can't be made or written, another process has the store open, the file is no store, or it is
     /// one of a layout that this build does not know.
     pub fn open(folder: &Path, views: &'static [View]) -> Result<Self> {
-        Ok(Self { file: Arc::new(File::open(folder, views)?) })
+        Ok(Self { file: Arc::new(File::open(folder, views)?), proof: Arc::default() })
+    }
+
+    /// The name of a store's file in its folder.
+    pub const FILE_NAME: &str = "store.redb";
+
+    /// Whether there is a store in a folder.
+    pub fn is_in(folder: &Path) -> bool {
+        folder.join(Self::FILE_NAME).exists()
+    }
+
+    /// Runs what reads the file, once more after a fault that could be mended.
+    async fn reading<T: Send + 'static>(&self, work: impl Fn(&File) -> Result<T> + Send + 'static) -> Result<T> {
+        self.blocking(move |file| file.redb.read(|| work(file))).await
     }
 
     /// Runs what reads or writes the file where it may block.
@@ -48,9 +67,20 @@ impl Embedded {
 #[async_trait]
 impl Store for Embedded {
     async fn get(&self, database: &DbName, id: &DocId) -> Result<Option<Arc<Document>>> {
-        let database = database.clone();
-        let id = id.clone();
-        self.blocking(move |file| Ok(file.document(&database, &id)?.map(Arc::new))).await
+        let find = |most| {
+            let (database, id) = (database.clone(), id.clone());
+            self.reading(move |file| file.document(&database, &id, most))
+        };
+        let mut most = SMALL;
+        loop {
+            match find(most).await? {
+                Found::Document(found) => return Ok(found.map(Arc::new)),
+                Found::Longer(bytes) => {
+                    in_flight::wait_for(bytes).await;
+                    most = bytes;
+                }
+            }
+        }
     }
 
     async fn put(&self, database: &DbName, document: &Document) -> Result<Revision> {
@@ -73,10 +103,10 @@ impl Store for Embedded {
     }
 
     fn rows<'a>(&'a self, database: &'a DbName, view: &'a View, query: Query) -> BoxStream<'a, Result<Row>> {
-        in_batches(query, move |query| {
+        in_batches(query, usize::MAX, move |query, least| {
             let database = database.clone();
             let view = *view;
-            self.blocking(move |file| file.rows(&database, &view, &query))
+            self.reading(move |file| file.rows(&database, &view, &query, least))
         })
         .boxed()
     }
@@ -85,7 +115,17 @@ impl Store for Embedded {
         let database = database.clone();
         let id = id.clone();
         let name = name.to_owned();
-        self.blocking(move |file| file.attachment(&database, &id, &name)).await
+        self.reading(move |file| file.attachment(&database, &id, &name)).await
+    }
+
+    async fn prove_writable(&self) -> Result<()> {
+        let proof = Arc::clone(&self.proof).try_lock_owned();
+        let proof = proof.map_err(|_| Error::TimedOut("the last proof that it can be written goes on".to_owned()))?;
+        self.blocking(move |file| {
+            let _proof = proof;
+            file.redb.prove_writable()
+        })
+        .await
     }
 }
 
@@ -101,7 +141,7 @@ impl Server for Embedded {
     }
 
     async fn databases(&self) -> Result<Vec<DbName>> {
-        self.blocking(File::databases).await
+        self.reading(File::databases).await
     }
 
     async fn load(&self, database: &DbName, documents: Vec<Document>) -> Result<()> {
@@ -131,13 +171,13 @@ impl Server for Embedded {
     ) -> Result<Option<Vec<Document>>> {
         let database = database.clone();
         let after = after.map(str::to_owned);
-        self.blocking(move |file| file.documents(&database, (after.as_deref(), LAST), limit, attachments)).await
+        self.reading(move |file| file.documents(&database, (after.as_deref(), LAST), limit, attachments)).await
     }
 
     async fn design_documents(&self, database: &DbName) -> Result<Option<Vec<Document>>> {
         let database = database.clone();
         let last = format!("{DESIGN}{LAST}");
-        self.blocking(move |file| {
+        self.reading(move |file| {
             file.documents(&database, (Some(DESIGN), last.as_str()), usize::MAX, Attachments::Named)
         })
         .await
@@ -149,6 +189,18 @@ impl Server for Embedded {
 
     async fn info(&self) -> Result<ServerInfo> {
         Ok(ServerInfo::Embedded)
+    }
+
+    fn snapshot(&self) -> BoxStream<'static, Result<Entry>> {
+        let (sender, entries) = mpsc::channel(1);
+        let file = Arc::clone(&self.file);
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = file.snapshot(&sender) {
+                // who took no more does not need to know
+                let _ = sender.blocking_send(Err(error));
+            }
+        });
+        stream::unfold(entries, async |mut entries| Some((entries.recv().await?, entries))).boxed()
     }
 }
 
@@ -165,12 +217,19 @@ mod tests {
 
     use crate::document::json;
 
-    use super::layout::META;
+    use redb::TableDefinition;
+
+    use super::layout::{META, VALUES};
     use super::*;
 
-    const BEFORE: View =
-        View { design: "d", name: "v", version: 1, holds: |_| true, map: |_, emit| emit("old", json::empty_object()) };
-    const AFTER: View = View { version: 2, map: |_, emit| emit("new", json::empty_object()), ..BEFORE };
+    const BEFORE: View = View {
+        design: "d",
+        name: "v",
+        version: 1,
+        holds: |_| true,
+        map: |_, emit| emit("old", &Arc::from(json::raw(&1))),
+    };
+    const AFTER: View = View { version: 2, map: |_, emit| emit("new", &Arc::from(json::raw(&2))), ..BEFORE };
 
     #[test]
     fn the_rows_of_a_view_of_another_version_are_made_anew() {
@@ -209,14 +268,46 @@ mod tests {
     }
 
     #[test]
+    fn the_rows_of_a_file_of_the_first_layout_are_made_anew() {
+        type Place = (&'static str, &'static str, &'static [u8], &'static str);
+        let first: TableDefinition<Place, (&str, &str)> = TableDefinition::new("rows");
+        let folder = tempfile::tempdir().unwrap();
+        let database = DbName::fixed("db");
+        let block_on = |work| tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(work);
+        block_on(async {
+            let store = Embedded::open(folder.path(), &[BEFORE]).unwrap();
+            store.create(&database).await.unwrap();
+            store.load(&database, vec![Document::parse(r#"{"_id":"a","_rev":"1-a"}"#).unwrap()]).await.unwrap();
+            let as_it_was = |transaction: &redb::WriteTransaction| {
+                transaction.open_table(META).unwrap().insert("layout", "1").unwrap();
+                transaction.delete_table(VALUES).unwrap();
+                transaction.delete_table(first).unwrap();
+                transaction.open_table(first).unwrap().insert(("db", "d/v", &b"x"[..], "a"), ("old", "1")).unwrap();
+                Ok(())
+            };
+            store.file.redb.write(as_it_was).unwrap();
+            drop(store);
+            for _ in 0..2 {
+                let store = Embedded::open(folder.path(), &[BEFORE]).unwrap();
+                let rows: Vec<Row> = store.rows(&database, &BEFORE, Query::all()).try_collect().await.unwrap();
+                assert_eq!((rows.len(), rows[0].value.get()), (1, "1"));
+                let id = "a".parse().unwrap();
+                assert_eq!(store.get(&database, &id).await.unwrap().unwrap().to_json(), r#"{"_id":"a","_rev":"1-a"}"#);
+            }
+        });
+    }
+
+    #[test]
     fn a_file_of_another_layout_is_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         let store = Embedded::open(folder.path(), &[BEFORE]).unwrap();
-        let transaction = store.file.redb.begin_write().unwrap();
-        transaction.open_table(META).unwrap().insert("layout", "2").unwrap();
-        transaction.commit().unwrap();
+        let later = |transaction: &redb::WriteTransaction| {
+            transaction.open_table(META).unwrap().insert("layout", "3").unwrap();
+            Ok(())
+        };
+        store.file.redb.write(later).unwrap();
         drop(store);
         let error = Embedded::open(folder.path(), &[BEFORE]).err().unwrap();
-        assert!(error.to_string().contains("layout is 2"), "{error}");
+        assert!(error.to_string().contains("layout is 3"), "{error}");
     }
 }

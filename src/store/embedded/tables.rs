@@ -8,14 +8,14 @@ use redb::{ReadableTable, Table};
 use crate::document::{DbName, Document, Revision, json};
 
 use super::super::{ATTACHMENTS, Error, Result};
-use super::layout::{Mapping, RowTable, failed, stored};
+use super::layout::{Mapping, RowTables, failed, stored};
 
 /// One database's part of the tables, in a transaction that writes.
 pub(super) struct Tables<'t> {
     pub(super) mapping: &'t Mapping,
     pub(super) database: &'t DbName,
     pub(super) documents: Table<'t, (&'static str, &'static str), &'static str>,
-    pub(super) rows: RowTable<'t>,
+    pub(super) rows: RowTables<'t>,
     pub(super) contents: Table<'t, (&'static str, &'static str, &'static str), &'static [u8]>,
 }
 
@@ -35,12 +35,8 @@ impl Tables<'_> {
     ) -> Result<()> {
         let mut document = with_revision(document, revision);
         self.replace_attachments(id, existing, &mut document, revision)?;
-        for row in existing.iter().flat_map(|existing| self.mapping.rows(self.database, existing)) {
-            row.remove(&mut self.rows, self.database, id)?;
-        }
-        for row in self.mapping.rows(self.database, &document) {
-            row.insert(&mut self.rows, self.database, id)?;
-        }
+        let old = existing.map(|existing| self.mapping.map(self.database, existing)).unwrap_or_default();
+        self.mapping.map(self.database, &document).replace(&old, &mut self.rows, self.database, id)?;
         self.documents.insert((self.database.as_str(), id), document.to_json().as_str()).map_err(failed)?;
         Ok(())
     }

@@ -42,6 +42,8 @@ use crossbar_groups::store::embedded::Embedded;
 use crossbar_groups::store::{Server, SharedServer};
 use crossbar_groups::world::World;
 
+use program::Served;
+
 /// Where the fixtures are.
 pub fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures")
@@ -133,20 +135,33 @@ impl TestStore {
         }
     }
 
-    /// The store as the program names it. It is closed here until it is taken back: a folder has one owner.
-    pub fn hand_over(&mut self) -> String {
-        self.opened = None;
-        match (&self.kind, &self.folder) {
-            (Kind::Couch(url), _) => url.clone(),
-            (Kind::Embedded, folder) => folder.as_ref().unwrap().path().to_str().unwrap().to_owned(),
-        }
-    }
-
-    /// Opens the store again.
+    /// Opens the store again, once no other process has it.
     pub fn take_back(&mut self) {
         if let Some(folder) = &self.folder {
             self.opened = Some(Arc::new(Embedded::open(folder.path(), views::ALL).unwrap()));
         }
+    }
+
+    /// Closes an embedded store, so that another process can open it; gives its folder.
+    pub fn close(self) -> TempDir {
+        drop(self.opened);
+        self.folder.unwrap()
+    }
+
+    /// Starts the program before the store, which this process has open no longer then.
+    pub fn served(&mut self, arguments: &[&str]) -> Served {
+        self.opened = None;
+        let store = match (&self.kind, &self.folder) {
+            (Kind::Couch(url), _) => url.as_str(),
+            (Kind::Embedded, Some(folder)) => folder.path().to_str().unwrap(),
+            (Kind::Embedded, None) => unreachable!(),
+        };
+        Served::start(&[&["--rate-limit", "off", "--store", store], arguments].concat())
+    }
+
+    /// How many bytes the embedded store's file has.
+    pub fn bytes(&self) -> u64 {
+        std::fs::metadata(self.folder.as_ref().unwrap().path().join("store.redb")).unwrap().len()
     }
 
     /// A new account in the store, with a user whose token it comes with.

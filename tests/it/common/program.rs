@@ -1,8 +1,10 @@
 //! The program as its users start it.
 
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Mutex;
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
@@ -36,7 +38,7 @@ pub fn refuses(arguments: &[&str], why: &str) {
 pub struct Served {
     pub process: Child,
     pub address: SocketAddr,
-    log: Receiver<String>,
+    log: Mutex<Receiver<String>>,
 }
 
 impl Served {
@@ -46,10 +48,16 @@ impl Served {
 
     /// The same with more variables in its environment.
     pub fn start_with(environment: &[(&str, &str)], arguments: &[&str]) -> Self {
-        let mut process = program()
+        let mut program = program();
+        program.envs(environment.iter().copied());
+        Self::of(program, arguments)
+    }
+
+    /// The same of a program that is started in another way.
+    pub fn of(mut program: Command, arguments: &[&str]) -> Self {
+        let mut process = program
             .args(["serve", "--listen", "127.0.0.1:0"])
             .args(arguments)
-            .envs(environment.iter().copied())
             .stderr(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()
@@ -58,7 +66,7 @@ impl Served {
         let lines = BufReader::new(process.stderr.take().unwrap()).lines();
         // all of it is read, wanted or not, so that the service can go on
         thread::spawn(move || lines.map_while(Result::ok).for_each(|line| drop(told.send(line))));
-        let mut served = Self { process, address: ([127, 0, 0, 1], 0).into(), log };
+        let mut served = Self { process, address: ([127, 0, 0, 1], 0).into(), log: Mutex::new(log) };
         let line = served.logged("listening on").pop().unwrap();
         served.address = line.rsplit("://").next().unwrap().parse().unwrap_or_else(|_| panic!("{line}"));
         served
@@ -68,10 +76,26 @@ impl Served {
     pub fn logged(&self, text: &str) -> Vec<String> {
         let mut lines: Vec<String> = Vec::new();
         while !lines.last().is_some_and(|line| line.contains(text)) {
-            let line = self.log.recv_timeout(Duration::from_secs(20));
+            let line = self.log.lock().unwrap().recv_timeout(Duration::from_secs(20));
             lines.push(line.unwrap_or_else(|_| panic!("no {text:?}: {lines:?}")));
         }
         lines
+    }
+
+    /// The most memory that it has held, in bytes; None where the system does not tell it.
+    pub fn peak(&self) -> Option<u64> {
+        self.memory("VmHWM:")
+    }
+
+    /// The memory that it holds, in bytes; None where the system does not tell it.
+    pub fn held(&self) -> Option<u64> {
+        self.memory("VmRSS:")
+    }
+
+    fn memory(&self, name: &str) -> Option<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        Some(line.split_whitespace().next()?.parse::<u64>().unwrap() * 1024)
     }
 
     pub fn signal(&self, name: &str) {

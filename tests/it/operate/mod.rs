@@ -23,7 +23,9 @@ use crossbar_groups::kazoo::views as native;
 use crossbar_groups::operate;
 use crossbar_groups::operate::views::{Found, Owner, Report};
 use crossbar_groups::store::embedded::Embedded;
-use crossbar_groups::store::{self, Attachments, Query, Result, Row, Server, ServerInfo, SharedServer, Store, View};
+use crossbar_groups::store::{
+    self, Attachments, Entry, Query, Result, Row, Server, ServerInfo, SharedServer, Store, View,
+};
 
 /// A store that counts what is written to another, and can be made to do as a test wants.
 struct Watched {
@@ -77,6 +79,10 @@ impl Store for Watched {
     async fn attachment(&self, database: &DbName, id: &DocId, name: &str) -> Result<Option<Bytes>> {
         self.store.attachment(database, id, name).await
     }
+
+    async fn prove_writable(&self) -> Result<()> {
+        self.store.prove_writable().await
+    }
 }
 
 #[async_trait]
@@ -115,6 +121,10 @@ impl Server for Watched {
 
     async fn databases(&self) -> Result<Vec<DbName>> {
         self.store.databases().await
+    }
+
+    fn snapshot(&self) -> BoxStream<'static, Result<Entry>> {
+        self.store.snapshot()
     }
 
     async fn info(&self) -> Result<ServerInfo> {

@@ -1,0 +1,248 @@
+//! Lists of documents: the rows of a view, whole or in pages, those that a filter accepts.
+//!
+//! A list holds no more of its documents than the filter looks at, and of its rows nothing but their JSON.
+
+use std::sync::{Arc, LazyLock};
+
+use futures::stream::{self, BoxStream, Stream, StreamExt, TryStreamExt};
+use md5::{Digest, Md5};
+use serde_json::value::RawValue;
+use tokio::sync::Semaphore;
+
+use crate::aside::by_size;
+use crate::budgets::Budget;
+use crate::document::hex;
+use crate::kazoo::erlang::Term;
+use crate::kazoo::filter::Filter;
+use crate::kazoo::kind::Kind;
+use crate::kazoo::page::{self, Page, PageSize};
+use crate::store::{self, Query, Row};
+
+use super::answer::{Allowance, Answer, Data, Paging, Shown};
+use super::context::Authorized;
+use super::error::Error;
+
+/// How many rows are read at a time at the most.
+const BATCH: usize = 1_000;
+
+/// How many documents are read at a time for a filter to look at.
+const FILTERED_BATCH: usize = 200;
+
+/// How many batches of rows all lists together hold.
+static BATCHES: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(64));
+
+/// As how many batches one counts that comes with its documents: they take several times their bytes.
+const WEIGHT_OF_DOCUMENTS: u32 = 16;
+
+/// `GET …/{noun}`
+pub async fn list(authorized: &Authorized<'_>, kind: &'static Kind) -> Result<Answer, Error> {
+    let request = authorized.incoming;
+    let is_paged = authorized.path.has_pages && request.is_true("paginate", true);
+    let filter = filter(authorized)?;
+    let start = match request.has_bare("start_key") {
+        true => Some(Term::True),
+        false => request.parameter("start_key").map(|text| Term::decode(&text)),
+    };
+    let from = match &start {
+        Some(Term::Binary(key)) => Some(key.clone()),
+        // it comes before all texts
+        Some(Term::True) | None => None,
+    };
+
+    let (view, query) = match (&authorized.path.user, from) {
+        (None, None) => (kind.listing, Query::all()),
+        (None, Some(id)) => (kind.listing, Query::from_key(id)),
+        (Some(user), None) => (kind.listing_by_user, Query::of_key(user)),
+        (Some(user), Some(id)) => (kind.listing_by_user, Query::of_key_from(user, id)),
+    };
+    let query = if filter.is_empty() { query } else { query.batch(FILTERED_BATCH).with_documents() };
+    let database = authorized.account.id.database();
+    let mut rows = Rows::new(Allowance::new(&authorized.api.budgets));
+    let mut take = |(row, passes): (Row, bool)| {
+        if passes {
+            rows.push(&row.value)?;
+        }
+        Ok(passes)
+    };
+    let page = if is_paged {
+        let size = page_size(authorized).await?;
+        // a page, and the row after it
+        let query = if filter.is_empty() { query.batch(size.get().saturating_add(1).min(BATCH)) } else { query };
+        let seen = judged(authorized.api.store.rows(&database, &view, query), filter);
+        // both views' rows are found again by their document's id: it is the key of one, and orders the other
+        page::walk(seen.map_err(Error::from), size, start, |(row, _)| Term::Binary(row.id.clone()), take).await?
+    } else {
+        let seen = judged(authorized.api.store.rows(&database, &view, query.descending()), filter);
+        seen.map_err(Error::from).try_for_each(|row| std::future::ready(take(row).map(drop))).await?;
+        Page { start: None, next: None }
+    };
+
+    let encoded = |key: Option<Term>| key.map(|key| key.encode());
+    let (found, next) = (rows.len(), encoded(page.next));
+    // a page is read from its first row, and shown from its last
+    let (data, digest) = rows.into_data(is_paged, next.clone()).await?;
+    Ok(Answer {
+        revision: match (found, request.only_reads()) {
+            (0, _) => Shown::None,
+            (_, true) => Shown::Digest(digest),
+            (_, false) => Shown::Automatic,
+        },
+        page: is_paged.then(|| Paging { size: found, start: encoded(page.start), next }),
+        table: &kind.table,
+        data,
+        ..Answer::default()
+    })
+}
+
+fn filter(authorized: &Authorized<'_>) -> Result<Filter, Error> {
+    let query = authorized.incoming.query.iter().map(|(key, value)| (key.as_str(), value.as_deref()));
+    let most = authorized.api.budgets.max_conditions;
+    Filter::of_query(query, most).map_err(|_| Error::OverBudget(Budget::Conditions, most))
+}
+
+/// How many rows the client asks for, or else the system's configuration.
+async fn page_size(authorized: &Authorized<'_>) -> Result<PageSize, Error> {
+    let default = authorized.api.auth.system().await?.page_size.unwrap_or(PageSize::DEFAULT);
+    Ok(PageSize::of_text(authorized.incoming.parameter("page_size").as_deref(), default))
+}
+
+/// The rows without their documents, and whether each passes a filter. They are looked at as they were read, batch by
+/// batch; no more are read before that.
+fn judged(
+    rows: BoxStream<'_, store::Result<Row>>,
+    filter: Filter,
+) -> impl Stream<Item = store::Result<(Row, bool)>> + '_ {
+    let filter = Arc::new(filter);
+    let weight = if filter.is_empty() { 1 } else { WEIGHT_OF_DOCUMENTS };
+    stream::unfold(rows.ready_chunks(BATCH), move |mut batches| {
+        let filter = Arc::clone(&filter);
+        async move {
+            let place = BATCHES.acquire_many(weight).await;
+            let batch: store::Result<Vec<Row>> = batches.next().await?.into_iter().collect();
+            let judged = match batch {
+                Ok(batch) => {
+                    let documents = batch.iter().filter_map(|row| row.document.as_ref());
+                    let bytes = documents.map(|document| document.bytes()).sum();
+                    let judge = move || batch.into_iter().map(|row| Ok(judge(row, &filter))).collect();
+                    by_size(bytes, judge).await
+                }
+                Err(error) => vec![Err(error)],
+            };
+            drop(place);
+            Some((stream::iter(judged), batches))
+        }
+    })
+    .flatten()
+}
+
+/// A row without its document, and whether it is shown. One whose document went away after the row was made passes no
+/// filter.
+fn judge(row: Row, filter: &Filter) -> (Row, bool) {
+    let passes = filter.is_empty() || row.document.as_ref().is_some_and(|document| filter.accepts(document));
+    (Row { document: None, ..row }, passes)
+}
+
+/// The rows of a list as they are gathered: the JSON of one after the other.
+struct Rows {
+    json: Vec<u8>,
+    lengths: Vec<usize>,
+    allowance: Allowance,
+}
+
+impl Rows {
+    fn new(allowance: Allowance) -> Self {
+        Self { json: b"[".to_vec(), lengths: Vec::new(), allowance }
+    }
+
+    /// Errors: the list becomes too long.
+    fn push(&mut self, row: &RawValue) -> Result<(), Error> {
+        let row = row.get().as_bytes();
+        self.allowance.grow(row.len() + size_of::<usize>())?;
+        if !self.lengths.is_empty() {
+            self.json.push(b',');
+        }
+        self.json.extend_from_slice(row);
+        self.lengths.push(row.len());
+        Ok(())
+    }
+
+    fn len(&self) -> usize {
+        self.lengths.len()
+    }
+
+    /// The list, on demand from its last row to its first, and a digest of it and of what follows it.
+    async fn into_data(mut self, is_reversed: bool, next: Option<String>) -> Result<(Data, String), Error> {
+        let made = by_size(self.json.len(), move || {
+            if is_reversed {
+                self.reverse();
+            }
+            self.json.push(b']');
+            let digest = Md5::new().chain_update(&self.json).chain_update(next.unwrap_or_default()).finalize();
+            let json = String::from_utf8(self.json).map_err(|error| error.to_string())?;
+            let json = RawValue::from_string(json).map_err(|error| error.to_string())?;
+            Ok((Data::List(json, self.lengths.len()), hex(&digest)))
+        });
+        made.await.map_err(|error: String| store::Error::Corrupt(error).into())
+    }
+
+    /// Turns the order of the rows around where they are: all of it, and then each row back.
+    fn reverse(&mut self) {
+        let Some((_, rows)) = self.json.split_first_mut() else { return };
+        rows.reverse();
+        let mut at = 0;
+        for length in self.lengths.iter().rev() {
+            rows[at..at + length].reverse();
+            at += length + 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::document::{Document, json};
+
+    use super::*;
+
+    #[test]
+    fn a_row_whose_document_went_away_passes_no_filter() {
+        let row = |document: Option<&str>| Row {
+            id: "g".to_owned(),
+            key: "g".to_owned(),
+            value: Arc::from(json::raw(&1)),
+            document: document.map(|text| Arc::new(Document::parse(text).unwrap())),
+        };
+        let filter = Filter::of_query([("filter_not_name", Some("x"))], 1).unwrap();
+        assert!(judge(row(Some("{}")), &filter).1);
+        assert!(!judge(row(None), &filter).1);
+        assert!(judge(row(None), &Filter::default()).1);
+    }
+
+    fn allowance() -> Allowance {
+        #[derive(clap::Parser)]
+        struct CommandLine {
+            #[command(flatten)]
+            budgets: crate::budgets::Budgets,
+        }
+        Allowance::new(&<CommandLine as clap::Parser>::parse_from(["x", "--max-answer", "100"]).budgets)
+    }
+
+    #[test]
+    fn rows_are_put_together_in_either_order() {
+        let list = |rows: &[&str], is_reversed| {
+            let mut gathered = Rows::new(allowance());
+            for row in rows {
+                gathered.push(serde_json::from_str(row).unwrap()).unwrap();
+            }
+            let made = gathered.into_data(is_reversed, None);
+            let (data, _) = tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(made).unwrap();
+            data.json().get().to_owned()
+        };
+        for (rows, forth, back) in [
+            (&[][..], "[]", "[]"),
+            (&["1"], "[1]", "[1]"),
+            (&[r#"{"a":"é"}"#, "[]", r#""xy""#], r#"[{"a":"é"},[],"xy"]"#, r#"["xy",[],{"a":"é"}]"#),
+        ] {
+            assert_eq!((list(rows, false).as_str(), list(rows, true).as_str()), (forth, back));
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! What many may ask at once, and what it costs: the program as a process of its own, looked at from outside.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::common::client::{self, Response};
+use crate::common::program::Served;
+use crate::common::{Kind, TestAccount, TestStore};
+
+/// What systemd and docker-compose let the service have.
+const MOST_MIB: u64 = 512;
+
+/// How long `/healthz` may take, whatever else is asked. What it takes on a machine of its own is a tenth of that.
+const LONGEST_HEALTHZ: Duration = Duration::from_secs(1);
+
+/// The service on a store with one account.
+struct Program {
+    served: Served,
+    account: TestAccount,
+    _folder: TempDir,
+}
+
+impl Program {
+    fn start(arguments: &[&str]) -> Self {
+        let store = TestStore::new(Kind::Embedded);
+        let account = store.account();
+        let folder = store.close();
+        let store = ["--store", folder.path().to_str().unwrap(), "--rate-limit", "off"];
+        let served = Served::start(&[&store, arguments].concat());
+        Self { served, account, _folder: folder }
+    }
+
+    fn send(&self, method: &str, path: &str, body: Option<&str>) -> Response {
+        let headers = [("X-Auth-Token", self.account.token.as_str()), ("Content-Type", "application/json")];
+        client::send(self.served.address, method, path, &headers, body.map(str::as_bytes)).unwrap()
+    }
+
+    /// Creates a group of these fields; gives its path.
+    fn create(&self, group: Value) -> String {
+        let groups = self.account.path("groups");
+        let answer = self.send("PUT", &groups, Some(&json!({ "data": group }).to_string()));
+        assert_eq!(answer.status, 201);
+        format!("{groups}/{}", answer.json()["data"]["id"].as_str().unwrap())
+    }
+
+    /// Sends a request so many times at once, and gives the statuses. Each is answered, 503 with when to come again;
+    /// meanwhile `/healthz` answers, and after it all is well within the memory.
+    fn storm(&self, clients: usize, method: &str, path: &str, body: Option<&str>) -> Vec<u16> {
+        let is_over = AtomicBool::new(false);
+        let statuses = thread::scope(|scope| {
+            let health = scope.spawn(|| self.slowest_healthz(&is_over));
+            let clients: Vec<_> = (0..clients).map(|_| scope.spawn(|| self.send(method, path, body))).collect();
+            let answers: Vec<Response> = clients.into_iter().map(|client| client.join().unwrap()).collect();
+            is_over.store(true, Ordering::Relaxed);
+            let slowest = health.join().unwrap();
+            assert!(slowest < LONGEST_HEALTHZ, "{slowest:?}: {method} {}", start(path));
+            for answer in answers.iter().filter(|answer| answer.status == 503) {
+                assert!(answer.header("retry-after").is_some(), "{method} {}", start(path));
+            }
+            answers.iter().map(|answer| answer.status).collect()
+        });
+        // it is not told everywhere
+        let peak = self.served.peak().unwrap_or_default() / 1024 / 1024;
+        assert!(peak < MOST_MIB, "{peak} MiB: {method} {}", start(path));
+        statuses
+    }
+
+    fn slowest_healthz(&self, is_over: &AtomicBool) -> Duration {
+        let mut slowest = Duration::ZERO;
+        while !is_over.load(Ordering::Relaxed) {
+            let begun = Instant::now();
+            assert_eq!(client::send(self.served.address, "GET", "/healthz", &[], None).unwrap().status, 200);
+            slowest = slowest.max(begun.elapsed());
+            thread::sleep(Duration::from_millis(20));
+        }
+        slowest
+    }
+}
+
+fn start(path: &str) -> String {
+    path.chars().take(80).collect()
+}
+
+/// How many of some statuses there are, of those that are expected.
+fn count(statuses: &[u16], expected: &[u16], status: u16) -> usize {
+    assert!(statuses.iter().all(|status| expected.contains(status)), "{statuses:?}");
+    statuses.iter().filter(|of| **of == status).count()
+}
+
+#[test]
+fn many_large_bodies_at_once() {
+    let program = Program::start(&[]);
+    let groups = program.account.path("groups");
+    let body = |data: &str| format!("{{\"data\":{{\"name\":\"x\",\"endpoints\":{{}},\"x\":{data}}}}}");
+    let text = body(&format!("\"{}\"", "x".repeat(7_900_000)));
+    assert!(count(&program.storm(24, "PUT", &groups, Some(&text)), &[201, 503], 201) >= 1);
+    // its values are too many to be checked
+    let list = body(&format!("[{}1]", "1,".repeat(3_900_000)));
+    count(&program.storm(24, "PUT", &groups, Some(&list)), &[400, 503], 400);
+    // when all is over, the largest is taken again
+    assert_eq!(program.send("PUT", &groups, Some(&text)).status, 201);
+}
+
+#[test]
+fn many_large_answers_at_once() {
+    let program = Program::start(&[]);
+    let group = program.create(json!({"name": "x", "endpoints": {}, "x": "x".repeat(7_900_000)}));
+    assert!(count(&program.storm(24, "GET", &group, None), &[200, 503], 200) >= 8);
+    count(&program.storm(8, "PATCH", &group, Some(r#"{"data":{"flags":["a"]}}"#)), &[200, 503], 200);
+}
+
+#[test]
+fn what_is_no_parameter_is_not_read_as_one() {
+    let program = Program::start(&[]);
+    let groups = program.account.path("groups");
+    let list = format!("[{}1]", "1,".repeat(3_900_000));
+    for body in [
+        format!("{{\"data\":{{}},\"verb\":{list},\"paginate\":{list_of_few}}}", list_of_few = "[1]"),
+        format!("{{\"nothing\":{list}}}"),
+        format!("{{\"data\":\"{}\"}}", "x".repeat(7_900_000)),
+    ] {
+        count(&program.storm(12, "PUT", &groups, Some(&body)), &[400, 503], 400);
+    }
+}
