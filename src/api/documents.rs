@@ -46,7 +46,7 @@ pub async fn read(authorized: &Authorized<'_>, kind: &'static Kind, id: &str) ->
 pub async fn create(authorized: &Authorized<'_>, kind: &'static Kind) -> Result<Answer, Error> {
     let fields = submitted(authorized, kind).await?;
     let other_id = authorized.api.world.document_id();
-    let document = made(authorized, kind, move |data, author| {
+    let document = made(authorized, kind, 0, move |data, author| {
         let id = Document::from_raw(data).and_then(|data| named_id(&data)).unwrap_or(Ok(other_id))?;
         let mut document = documents::create(&id, kind.pvt_type, fields, author);
         documents::name_by_first_value(&mut document, data);
@@ -68,7 +68,7 @@ pub async fn create(authorized: &Authorized<'_>, kind: &'static Kind) -> Result<
 pub async fn replace(authorized: &Authorized<'_>, kind: &'static Kind, id: &str) -> Result<Answer, Error> {
     let fields = submitted(authorized, kind).await?;
     let (existing, revision) = load(authorized, kind, id).await?;
-    let document = made(authorized, kind, move |data, author| {
+    let document = made(authorized, kind, existing.bytes(), move |data, author| {
         let mut document = documents::replace(&existing, fields, author);
         documents::name_by_first_value(&mut document, data);
         Ok(document)
@@ -97,7 +97,9 @@ async fn patch_once(authorized: &Authorized<'_>, kind: &'static Kind, id: &str) 
         None => submitted(authorized, kind).await?,
     };
     let (existing, revision) = live(kind, id, found)?;
-    let document = made(authorized, kind, move |_, author| Ok(documents::replace(&existing, fields, author))).await?;
+    let bytes = existing.bytes();
+    let make = move |_: &RawValue, author: &Author| Ok(documents::replace(&existing, fields, author));
+    let document = made(authorized, kind, bytes, make).await?;
     let revision = write_over(authorized, &document, revision).await?;
     Ok(shown(kind, Arc::new(document), documents::public, revision).await)
 }
@@ -122,12 +124,13 @@ async fn merged(authorized: &Authorized<'_>, kind: &'static Kind, existing: Arc<
     authorized.api.schemas.check(kind.schema, authorized.data(), bytes, merged).await
 }
 
-/// A document made of a client's data by a request's author.
+/// A document made of a client's data, and of so many more bytes, by a request's author.
 ///
 /// Errors: why there is none, or it is larger than it may be.
 async fn made(
     authorized: &Authorized<'_>,
     kind: &'static Kind,
+    more: usize,
     make: impl FnOnce(&RawValue, &Author) -> Result<Document, Error> + Send + 'static,
 ) -> Result<Document, Error> {
     let (data, author, limits) = (authorized.data().to_owned(), author(authorized), authorized.api.budgets.of_groups());
@@ -139,7 +142,7 @@ async fn made(
             Err(Excess::Rows) => Err(Error::OverBudget(Budget::Rows, limits.rows)),
         }
     };
-    by_size(authorized.data().get().len(), make).await
+    by_size(authorized.data().get().len() + more, make).await
 }
 
 /// The id that a client gives its new document: the first of the places where Kazoo looks for one (`kz_doc:id`), unless

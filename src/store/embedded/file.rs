@@ -64,7 +64,7 @@ impl File {
     pub(super) fn document(&self, database: &DbName, id: &DocId, most: usize) -> Result<Found> {
         let documents = self.read()?.open_table(DOCUMENTS).map_err(failed)?;
         let found = documents.get((database.as_str(), id.as_str())).map_err(failed)?;
-        Ok(match found.as_ref().map(|json| json.value()) {
+        Ok(match found.as_ref().map(redb::AccessGuard::value) {
             Some(json) if json.len() > most => Found::Longer(json.len()),
             found => Found::Document(found.map(stored).transpose()?),
         })
