@@ -9,8 +9,8 @@ use log::LevelFilter;
 use log::kv::{self, Key, Value, VisitSource};
 use serde_json::Map;
 
-/// What is logged unless `RUST_LOG` says otherwise.
-const DEFAULT_FILTER: &str = "info,actix_server=warn";
+/// What is logged unless `RUST_LOG` says otherwise. actix_http calls it an error where what somebody sent is not HTTP.
+const DEFAULT_FILTER: &str = "info,actix_server=warn,actix_http=off";
 
 /// Whose records are never logged. lapin's hold what it sends to the broker, the password too, and its thread's spans
 /// say nothing; what becomes of its connections is logged by who uses them.

@@ -57,6 +57,16 @@ pub use limit::{Limiter, RateLimit};
 pub use schemas::Schemas;
 pub use writers::Writers;
 
+/// What `fuzz/` reads clients' bytes with, besides what is public.
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing {
+    pub use super::answer::Data;
+    pub use super::body::{Body, parameters, read as read_body};
+    pub use super::csv::{Limits as TableLimits, table};
+    pub use super::path::Path;
+}
+
 /// Answers any request.
 pub async fn respond(request: HttpRequest, payload: web::Payload, api: web::Data<Api>) -> HttpResponse {
     let started = Instant::now();

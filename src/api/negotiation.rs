@@ -25,6 +25,9 @@ const PROVIDED: [(&str, &str, Format); 5] = [
     ("text", "comma-separated-values", Format::Csv),
 ];
 
+/// How many media ranges of a request are looked at: each is put in its place among all before it.
+const MOST_RANGES: usize = 100;
+
 /// The form that a request accepts. `accept` in the query goes before the header, but does not replace it.
 ///
 /// Errors: [`Error::NotAcceptable`] if the header names no form that there is.
@@ -54,7 +57,7 @@ fn by_header(request: &HttpRequest) -> Result<Format, Error> {
 /// several with the same quality, none of which is more precise than another of its type, the last one goes first.
 fn ranked(accept: &Accept) -> Vec<&QualityItem<Mime>> {
     let mut ranked: Vec<&QualityItem<Mime>> = Vec::new();
-    for range in accept.iter() {
+    for range in accept.iter().take(MOST_RANGES) {
         let at = ranked.iter().position(|before| !goes_before(before, range)).unwrap_or(ranked.len());
         ranked.insert(at, range);
     }
@@ -126,6 +129,17 @@ mod tests {
         {
             assert_eq!(format(accept), Format::Csv, "{accept}");
         }
+    }
+
+    #[test]
+    fn only_the_first_hundred_ranges_count() {
+        let format = |before: usize| {
+            let accept = format!("{}text/csv", "text/plain;q=0.9,".repeat(before));
+            let request = TestRequest::default().insert_header((ACCEPT, accept)).to_http_request();
+            format(&request, None).ok()
+        };
+        assert_eq!(format(99), Some(Format::Csv));
+        assert_eq!(format(100), None);
     }
 
     #[test]

@@ -151,7 +151,8 @@ impl FromStr for StoreLocation {
                 Err(NoStore::OtherScheme(scheme.to_owned()))
             }
             Some(_) => Err(NoStore::Neither),
-            None if text.is_empty() => Err(NoStore::Neither),
+            // a URL that lost a slash is no folder
+            None if text.is_empty() || text.starts_with("http:") || text.starts_with("https:") => Err(NoStore::Neither),
             None => Ok(Self::Folder(PathBuf::from(text))),
         }
     }

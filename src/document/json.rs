@@ -177,16 +177,35 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> String {
 
 /// One text for all JSON of the same value: an object's keys sorted, a number by its value whatever its digits.
 pub fn canonical(value: &Value) -> String {
+    let mut text = String::new();
+    write_canonical(value, &mut text);
+    text
+}
+
+fn write_canonical(value: &Value, text: &mut String) {
     match value {
         Value::Object(fields) => {
             let mut fields: Vec<_> = fields.iter().collect();
             fields.sort_by_key(|(key, _)| *key);
-            let fields = fields.into_iter().map(|(key, value)| format!("{}:{}", encode(key), canonical(value)));
-            format!("{{{}}}", fields.collect::<Vec<_>>().join(","))
+            text.push('{');
+            for (at, (key, value)) in fields.into_iter().enumerate() {
+                text.push_str(if at == 0 { "" } else { "," });
+                text.push_str(&encode(key));
+                text.push(':');
+                write_canonical(value, text);
+            }
+            text.push('}');
         }
-        Value::Array(items) => format!("[{}]", items.iter().map(canonical).collect::<Vec<_>>().join(",")),
-        Value::Number(number) => canonical_number(&number.to_string()),
-        value => encode(value),
+        Value::Array(items) => {
+            text.push('[');
+            for (at, item) in items.iter().enumerate() {
+                text.push_str(if at == 0 { "" } else { "," });
+                write_canonical(item, text);
+            }
+            text.push(']');
+        }
+        Value::Number(number) => text.push_str(&canonical_number(&number.to_string())),
+        value => text.push_str(&encode(value)),
     }
 }
 

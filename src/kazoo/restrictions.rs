@@ -156,15 +156,23 @@ fn matches(pattern: &str, parameters: &[String]) -> bool {
     segments_match(&segments[..end], parameters)
 }
 
+/// It takes as many steps as there are segments times parameters, however many of them stand for any number.
 fn segments_match(pattern: &[&str], parameters: &[String]) -> bool {
-    match (pattern.split_first(), parameters.split_first()) {
-        (None, None) => true,
-        (Some((&"#", rest)), _) => (0..=parameters.len()).any(|taken| segments_match(rest, &parameters[taken..])),
-        (Some((segment, rest)), Some((parameter, others))) => {
-            (*segment == "*" || segment == parameter) && segments_match(rest, others)
+    // after how many of the parameters the segments so far may end
+    let mut ends = vec![false; parameters.len() + 1];
+    ends[0] = true;
+    for segment in pattern {
+        if *segment == "#" {
+            let first = ends.iter().position(|ends| *ends).unwrap_or(ends.len());
+            ends[first..].fill(true);
+        } else {
+            for (at, parameter) in parameters.iter().enumerate().rev() {
+                ends[at + 1] = ends[at] && (*segment == "*" || segment == parameter);
+            }
+            ends[0] = false;
         }
-        _ => false,
     }
+    ends[parameters.len()]
 }
 
 #[cfg(test)]
@@ -306,6 +314,13 @@ mod tests {
             let access = Access { noun: &noun, parameters: &parameters, account: whose, verb };
             prop_assert_eq!(allow(&account, &system, &method, &priv_level, &access), Ok(!denied));
         }
+    }
+
+    #[test]
+    fn no_pattern_is_tried_in_every_way() {
+        let parameters = vec!["a".to_owned(); 1_000];
+        assert!(!matches(&format!("{}b", "#/".repeat(100)), &parameters));
+        assert!(matches(&format!("{}a", "#/*/".repeat(100)), &parameters));
     }
 
     #[test]

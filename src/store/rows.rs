@@ -182,3 +182,41 @@ fn next_size(size: usize, rows: &[Row]) -> usize {
     let alike = BATCH_BYTES.saturating_mul(rows.len()) / bytes.max(1);
     alike.clamp(1, size.saturating_mul(GROWTH))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use crate::document::json;
+
+    use super::*;
+
+    /// The sizes of the batches in which 300 rows of so many bytes are read.
+    async fn sizes(bytes: usize) -> Vec<usize> {
+        let value: Arc<RawValue> = Arc::from(json::raw(&"x".repeat(bytes)));
+        let read = Mutex::new((0, Vec::new()));
+        let batches = in_batches(Query::all().batch(200), 4, async |query, least| {
+            let (from, sizes) = &mut *read.lock().unwrap();
+            // but for the first time, the last row comes again
+            *from -= least - 1;
+            let to = (*from + query.batch).min(300);
+            let id = |number: usize| format!("{number:03}");
+            let row = |number| Row { id: id(number), key: id(number), value: Arc::clone(&value), document: None };
+            let rows: Vec<Row> = (*from..to).map(row).collect();
+            *from = to;
+            sizes.push(query.batch);
+            Ok(Batch { rows, is_last: to == 300 })
+        });
+        let rows: Vec<Row> = batches.try_collect().await.unwrap();
+        assert!(rows.iter().map(|row| row.id.parse::<usize>().unwrap()).eq(0..300));
+        read.into_inner().unwrap().1
+    }
+
+    #[tokio::test]
+    async fn as_many_rows_are_read_at_a_time_as_there_is_room_for() {
+        // each batch but the first has one row of the one before
+        assert_eq!(sizes(10).await, [4, 17, 65, 201, 201]);
+        assert_eq!(sizes(BATCH_BYTES / 20).await[..3], [4, 17, 20]);
+        assert_eq!(sizes(2 * BATCH_BYTES).await[..3], [4, 2, 2]);
+    }
+}

@@ -40,7 +40,9 @@ fn what_is_wrong_is_told_in_one_line() {
 
     refuses(&["serve", "--store", text(&store), "--store", "http://127.0.0.1:1"], "one folder, or URLs of one CouchDB");
 
-    for store in ["http://admin:secret@127.0.0.1:1", "couchdb://admin:secret@127.0.0.1:1"] {
+    for store in
+        ["http://admin:secret@127.0.0.1:1", "http:/admin:secret@127.0.0.1:1", "couchdb://admin:secret@127.0.0.1:1"]
+    {
         for arguments in [&["serve", "--store", store][..], &["migrate", store, store]] {
             let output = run(arguments);
             assert!(!output.status.success());

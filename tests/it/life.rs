@@ -1,14 +1,14 @@
 //! Life in production: health, readiness, metrics and logs.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::process::Stdio;
 use std::thread;
 use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use crate::common::program::program;
+use crate::common::program::{Served, program};
 use crate::common::{Kind, NO_COUCHDB, TestApp, TestStore, block_on, client, recording};
 use crossbar_groups::document::{DbName, Document};
 use crossbar_groups::store::Attachments;
@@ -164,4 +164,20 @@ fn the_log_is_json_if_asked_and_holds_no_token() {
     assert!(!line.to_string().contains(token.as_str()), "{line}");
     process.kill().unwrap();
     process.wait().unwrap();
+}
+
+#[test]
+fn what_is_not_http_is_no_error_in_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let served = Served::start(&["--store", folder.path().to_str().unwrap()]);
+    for garbage in ["GET / HTTP/9.9\r\n\r\n", "\0\r\n\r\n", "GET / HTTP/1.1\r\nA b: c\r\n\r\n"] {
+        let mut stream = TcpStream::connect(served.address).unwrap();
+        stream.write_all(garbage.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    }
+    assert_eq!(client::send(served.address, "GET", "/v2/about", &[], None).unwrap().status, 401);
+    let logged = served.logged("/v2/about");
+    assert_eq!(logged.len(), 1, "{logged:?}");
 }

@@ -18,6 +18,7 @@ mod costs;
 mod durability;
 mod faults;
 mod guessing;
+mod hostile;
 mod life;
 mod matrix;
 mod memory;

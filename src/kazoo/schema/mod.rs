@@ -171,20 +171,24 @@ impl Schema {
 
     /// Why data are not what the schema asks for: so many of the findings, and how many more there are.
     fn errors(&self, data: &Value, most: usize) -> ValidationErrors {
+        let invalid = |problem: String| {
+            validation_error("schema", "schema", json!({ "message": "schema is invalid", "schema": problem }))
+        };
         let compiled = match self.compile() {
             Ok(compiled) => compiled,
-            Err(problem) => {
-                return validation_error(
-                    "schema",
-                    "schema",
-                    json!({ "message": "schema is invalid", "schema": problem }),
-                );
-            }
+            Err(problem) => return invalid(problem),
         };
-        let Some(schema) = compiled.scope.resolve(&compiled.url) else { return ValidationErrors::new() };
+        let Some(schema) = compiled.scope.resolve(&compiled.url) else {
+            return invalid("it is not there".to_owned());
+        };
+        let state = schema.validate(data);
+        // what a part that is not there would ask for, nobody knows
+        if let Some(missing) = state.missing.first() {
+            return invalid(format!("it refers to #{}, which is not there", missing.fragment().unwrap_or_default()));
+        }
         let mut errors = ValidationErrors::new();
         let mut more = 0;
-        for finding in schema.validate(data).errors {
+        for finding in state.errors {
             let path = finding.get_path();
             let property = path.trim_start_matches('/').replace('/', ".");
             if errors.len() >= most && !errors.contains_key(&property) {
@@ -310,5 +314,24 @@ mod tests {
         assert!(schema.problem().is_some());
         let findings = schema.validate(Document::parse(r#"{"name":"a"}"#).unwrap(), LIMITS).unwrap_err();
         assert_eq!(findings["schema"]["schema"]["message"], "schema is invalid");
+    }
+
+    #[test]
+    fn what_refers_to_nothing_lets_nothing_through() {
+        let schema = r##"{"properties":{"flags":{"items":{"$ref":"#/definitions/flag"}}}}"##;
+        let schema = Schema::new(GROUPS, &Document::parse(schema).unwrap(), &BTreeMap::new());
+        let check = |data: &str| schema.validate(Document::parse(data).unwrap(), LIMITS);
+        let findings = check(r#"{"flags":[1]}"#).unwrap_err();
+        assert_eq!(findings["schema"]["schema"]["schema"], "it refers to #/definitions/flag, which is not there");
+        assert!(check(r#"{"flags":[]}"#).is_ok());
+    }
+
+    #[test]
+    fn what_stands_beside_a_reference_is_never_looked_at() {
+        let schema = r##"{"definitions":{"a":{}},"$ref":"#/definitions/a","type":"nothing","pattern":"("}"##;
+        for _ in 0..20 {
+            let schema = Schema::new(GROUPS, &Document::parse(schema).unwrap(), &BTreeMap::new());
+            assert_eq!(schema.problem(), None);
+        }
     }
 }

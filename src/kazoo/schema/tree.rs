@@ -36,7 +36,19 @@ pub(super) fn tree(document: &Document) -> Value {
     document.remove("$schema");
     let mut tree = json::tree(&document.to_raw()).unwrap_or_default();
     number_exclusive_limits(&mut tree);
+    only_reference(&mut tree);
     tree
+}
+
+/// A reference stands for all beside it but for definitions, as up to draft 7. valico would look at the rest or not, by
+/// chance.
+fn only_reference(schema: &mut Value) {
+    if let Value::Object(fields) = schema
+        && fields.get("$ref").is_some_and(Value::is_string)
+    {
+        fields.retain(|key, _| matches!(key.as_str(), "$id" | "$ref" | "definitions"));
+    }
+    children(schema).for_each(only_reference);
 }
 
 fn number_exclusive_limits(schema: &mut Value) {

@@ -6,6 +6,7 @@
 
 pub mod client;
 pub mod faulty;
+pub mod hostile;
 pub mod program;
 pub mod proxy;
 pub mod recording;
@@ -132,6 +133,13 @@ impl TestStore {
             (_, Some(store)) => Arc::clone(store),
             (Kind::Couch(url), None) => Arc::new(Couch::new(&[url], &CouchOptions::default()).unwrap()),
             (Kind::Embedded, None) => unreachable!(),
+        }
+    }
+
+    /// Opens the store again, once no other process has it.
+    pub fn take_back(&mut self) {
+        if let Some(folder) = &self.folder {
+            self.opened = Some(Arc::new(Embedded::open(folder.path(), views::ALL).unwrap()));
         }
     }
 
