@@ -15,14 +15,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use futures::stream::BoxStream;
 
 use crate::background::Background;
-use crate::document::{DbName, DocId, Document, Revision};
+use crate::document::{DbName, Document, Revision};
 use crate::kazoo::notice::Notice;
 use crate::metrics::Metrics;
-use crate::store::{Query, Result, Row, SharedStore, Store, View};
+use crate::store::{OverWrites, Result, SharedStore};
 use crate::world::World;
 
 pub use broker::{Broker, NotABroker};
@@ -75,8 +73,12 @@ struct Notifying {
 }
 
 #[async_trait]
-impl Store for Notifying {
-    async fn put(&self, database: &DbName, document: &Document) -> Result<Revision> {
+impl OverWrites for Notifying {
+    fn store(&self) -> &SharedStore {
+        &self.store
+    }
+
+    async fn write(&self, database: &DbName, document: &Document) -> Result<Revision> {
         let revision = self.store.put(database, document).await?;
         let notice = Notice::of(database, document, &revision, &self.node, &self.world.message_id());
         if let Some(notice) = notice {
@@ -87,20 +89,5 @@ impl Store for Notifying {
             }
         }
         Ok(revision)
-    }
-
-    async fn get(&self, database: &DbName, id: &DocId) -> Result<Option<Arc<Document>>> {
-        self.store.get(database, id).await
-    }
-
-    fn rows<'a>(&'a self, database: &'a DbName, view: &'a View, query: Query) -> BoxStream<'a, Result<Row>> {
-        self.store.rows(database, view, query)
-    }
-
-    async fn attachment(&self, database: &DbName, id: &DocId, name: &str) -> Result<Option<Bytes>> {
-        self.store.attachment(database, id, name).await
-    }
-    async fn prove_writable(&self) -> Result<()> {
-        self.store.prove_writable().await
     }
 }

@@ -4,15 +4,13 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use futures::stream::BoxStream;
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::background::Background;
-use crate::document::{DbName, DocId, Document, Revision};
+use crate::document::{DbName, Document, Revision};
 use crate::metrics::Metrics;
 
-use super::{Error, Query, Result, Row, SharedStore, Store, View};
+use super::{Error, OverWrites, Result, SharedStore};
 
 /// How many writes may be under way; a further one is refused.
 const WRITES: usize = 1_024;
@@ -33,8 +31,12 @@ impl Lasting {
 }
 
 #[async_trait]
-impl Store for Lasting {
-    async fn put(&self, database: &DbName, document: &Document) -> Result<Revision> {
+impl OverWrites for Lasting {
+    fn store(&self) -> &SharedStore {
+        &self.store
+    }
+
+    async fn write(&self, database: &DbName, document: &Document) -> Result<Revision> {
         let Ok(room) = Arc::clone(&self.room).try_acquire_owned() else {
             self.metrics.write_refused();
             return Err(Error::Busy(format!("{WRITES} writes are not done yet")));
@@ -55,31 +57,19 @@ impl Store for Lasting {
         });
         told.await.unwrap_or_else(|_| Err(Error::Unreachable("the write was cut off".to_owned())))
     }
-
-    async fn get(&self, database: &DbName, id: &DocId) -> Result<Option<Arc<Document>>> {
-        self.store.get(database, id).await
-    }
-
-    fn rows<'a>(&'a self, database: &'a DbName, view: &'a View, query: Query) -> BoxStream<'a, Result<Row>> {
-        self.store.rows(database, view, query)
-    }
-
-    async fn attachment(&self, database: &DbName, id: &DocId, name: &str) -> Result<Option<Bytes>> {
-        self.store.attachment(database, id, name).await
-    }
-
-    async fn prove_writable(&self) -> Result<()> {
-        self.store.prove_writable().await
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::{Duration, SystemTime};
 
+    use bytes::Bytes;
     use futures::future::join_all;
-    use futures::stream::{self, StreamExt};
+    use futures::stream::{self, BoxStream, StreamExt};
     use tokio::time::timeout;
+
+    use crate::document::DocId;
+    use crate::store::{Query, Row, Store, View};
 
     use super::*;
 

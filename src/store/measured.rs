@@ -107,6 +107,7 @@ impl Store for Measured {
     async fn attachment(&self, database: &DbName, id: &DocId, name: &str) -> Result<Option<Bytes>> {
         self.measure("attachment", self.store.attachment(database, id, name)).await
     }
+
     async fn prove_writable(&self) -> Result<()> {
         self.measure("prove_writable", self.store.prove_writable()).await
     }

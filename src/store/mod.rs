@@ -183,6 +183,43 @@ pub trait Store: Send + Sync + 'static {
     }
 }
 
+/// What is laid over a store for the sake of its writes: all else goes through to the store.
+#[async_trait]
+pub trait OverWrites: Send + Sync + 'static {
+    /// The store that this is laid over.
+    fn store(&self) -> &SharedStore;
+
+    /// [`Store::put`].
+    async fn write(&self, database: &DbName, document: &Document) -> Result<Revision>;
+}
+
+#[async_trait]
+impl<L: OverWrites> Store for L {
+    async fn get(&self, database: &DbName, id: &DocId) -> Result<Option<Arc<Document>>> {
+        self.store().get(database, id).await
+    }
+
+    async fn put(&self, database: &DbName, document: &Document) -> Result<Revision> {
+        self.write(database, document).await
+    }
+
+    fn rows<'a>(&'a self, database: &'a DbName, view: &'a View, query: Query) -> BoxStream<'a, Result<Row>> {
+        self.store().rows(database, view, query)
+    }
+
+    async fn attachment(&self, database: &DbName, id: &DocId, name: &str) -> Result<Option<Bytes>> {
+        self.store().attachment(database, id, name).await
+    }
+
+    async fn prove_writable(&self) -> Result<()> {
+        self.store().prove_writable().await
+    }
+
+    fn collectors(&self) -> Vec<Box<dyn Collector>> {
+        self.store().collectors()
+    }
+}
+
 /// What operators need of a store: whole databases, and what the store is. Nothing is laid over it.
 #[async_trait]
 pub trait Server: Store {
