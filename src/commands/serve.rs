@@ -24,18 +24,15 @@ pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
     if !arguments.demo {
         let location = arguments.store.location()?;
         let store = open_store(&location, &arguments.store.options()?).await?;
-        let socket = match &location {
-            StoreLocation::Folder(folder) => Some(Socket::bind(folder)),
-            StoreLocation::Couch(_) => None,
-        };
         let mut application = Application::build(&arguments, Arc::clone(&store) as _, World::real())?;
         reload_on_hangup(application.identity())?;
-        log::info!("listening on {}", application.url());
-        match socket {
-            Some(Ok(socket)) => application = application.with_backups(socket, store),
-            Some(Err(error)) => log::error!("no backups while the service runs: {error}"),
-            None => {}
+        if let StoreLocation::Folder(folder) = &location {
+            match Socket::bind(folder) {
+                Ok(socket) => application = application.with_backups(socket, store),
+                Err(error) => log::error!("no backups while the service runs: {error}"),
+            }
         }
+        log::info!("listening on {}", application.url());
         return Ok(application.run_until(stop).await?);
     }
     let folder = tempfile::Builder::new().prefix("crossbar-groups-demo-").tempdir();
