@@ -1,14 +1,14 @@
 //! Who is let in, with how much, and for how long.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use crate::common::client::{self, Response};
-use crate::common::{Kind, TestAccount, TestApp, TestStore};
+use crate::common::{Kind, TestAccount, TestApp, TestStore, hanging};
 use crossbar_groups::store::couch::{Couch, CouchOptions};
 
 fn serve(arguments: &[&str]) -> (TestStore, TestAccount, TestApp) {
@@ -103,16 +103,9 @@ fn who_says_no_more_than_half_a_head_is_let_go() {
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
 }
 
-/// A CouchDB that takes connections and never says anything.
-fn silent() -> (TcpListener, String) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    (listener, url)
-}
-
 #[test]
 fn what_waits_for_long_has_a_deadline_and_what_comes_on_top_is_told_at_once() {
-    let (_silent, url) = silent();
+    let (_node, url) = hanging();
     let store = Couch::new(&[url], &CouchOptions::default()).unwrap();
     let arguments = ["--rate-limit", "off", "--deadline", "2", "--max-requests", "3"];
     let app = TestApp::start(std::sync::Arc::new(store), &arguments);

@@ -5,7 +5,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 use crate::common::client::{self, Response};
 use crate::common::program::Served;
@@ -21,17 +20,15 @@ const LONGEST_HEALTHZ: Duration = Duration::from_secs(1);
 struct Program {
     served: Served,
     account: TestAccount,
-    _folder: TempDir,
+    _store: TestStore,
 }
 
 impl Program {
     fn start(arguments: &[&str]) -> Self {
-        let store = TestStore::new(Kind::Embedded);
+        let mut store = TestStore::new(Kind::Embedded);
         let account = store.account();
-        let folder = store.close();
-        let store = ["--store", folder.path().to_str().unwrap(), "--rate-limit", "off"];
-        let served = Served::start(&[&store, arguments].concat());
-        Self { served, account, _folder: folder }
+        let served = store.served(arguments);
+        Self { served, account, _store: store }
     }
 
     fn send(&self, method: &str, path: &str, body: Option<&str>) -> Response {

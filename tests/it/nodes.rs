@@ -1,13 +1,12 @@
 //! Several nodes of one CouchDB, with a proxy before each that can fail: no client notices.
 
-use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::common::client;
 use crate::common::proxy::Proxy;
-use crate::common::{Kind, TestAccount, TestApp, TestStore, block_on, couchdb_url, named};
+use crate::common::{Kind, TestAccount, TestApp, TestStore, block_on, couchdb_url, hanging, named};
 use crossbar_groups::document::DocId;
 use serde_json::json;
 
@@ -169,13 +168,6 @@ fn of_one_node_alone_a_write_whose_answer_is_lost_is_made_once_too() {
     let there = app.get(&group, token).json();
     assert_eq!((&there["data"]["name"], &there["revision"]), (&json!("changed"), &changed.json()["revision"]));
     assert_eq!(app.get(&groups, token).json()["page_size"], 1);
-}
-
-/// Connections come into its queue, and nobody takes them out.
-fn hanging() -> (TcpListener, String) {
-    let node = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", node.local_addr().unwrap());
-    (node, url)
 }
 
 #[test]

@@ -14,7 +14,7 @@ pub mod tls;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -77,6 +77,13 @@ pub fn database_url(couchdb: &str, database: &str) -> String {
 
 /// A CouchDB that is not there: nobody listens on port 1.
 pub const NO_COUCHDB: &str = "http://admin:password@127.0.0.1:1";
+
+/// A CouchDB that hangs: connections come into its queue, and nobody takes them out.
+pub fn hanging() -> (TcpListener, String) {
+    let node = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", node.local_addr().unwrap());
+    (node, url)
+}
 
 /// The AMQP broker to test against, if there is one.
 pub fn amqp_url() -> Option<String> {
