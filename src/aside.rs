@@ -14,10 +14,15 @@ const QUICK: usize = 64 * 1024;
 /// How much of it is done at a time: as much as there are processors.
 static PLACES: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(available_parallelism().map_or(1, Into::into)));
 
+/// Whether work over so many bytes is done at once.
+pub fn is_quick(bytes: usize) -> bool {
+    bytes <= QUICK
+}
+
 /// Does work over so many bytes: at once where they are few, aside where they are many. Work aside that was begun is
 /// ended, whether or not somebody waits for it.
 pub async fn by_size<T: Send + 'static>(bytes: usize, work: impl FnOnce() -> T + Send + 'static) -> T {
-    if bytes <= QUICK {
+    if is_quick(bytes) {
         return work();
     }
     let place = PLACES.acquire().await;

@@ -27,8 +27,6 @@ pub struct Admission {
     pub in_flight: InFlight,
     /// What large bodies of others may hold: they take nothing from those who are known.
     pub open: InFlight,
-    /// How much both are, for those who are refused.
-    pub most_in_flight: usize,
 }
 
 impl Admission {
@@ -41,7 +39,6 @@ impl Admission {
             most: budgets.max_requests,
             in_flight: InFlight::new(budgets.max_in_flight, held.clone()),
             open: InFlight::new(budgets.max_in_flight / OPEN_PART, held),
-            most_in_flight: budgets.max_in_flight,
         }
     }
 

@@ -25,7 +25,7 @@ pub struct Body {
     /// The envelope around the data: `verb`, `auth_token`, `paginate`, …
     pub envelope: Document,
     /// `data`: an object or an array; None if the body was empty or of a kind that holds no data.
-    pub data: Option<Box<RawValue>>,
+    pub data: Option<Arc<RawValue>>,
 }
 
 /// The forms in which a body may hold an envelope.
@@ -54,51 +54,43 @@ impl ContentType {
     }
 }
 
-/// What a body's bytes were read for: what they are charged to, and what they may be.
-pub struct Bounds<'a> {
-    /// What requests may cost.
-    pub budgets: &'a Budgets,
-    /// What all of them may hold.
-    pub admission: &'a Admission,
-}
-
-impl Bounds<'_> {
-    /// Reads a request's whole body. Of one that is not small it matters whether whoever sends it `is_believed`.
-    ///
-    /// Errors: it is too long, too slow, or there is no room for it.
-    pub async fn collect(
-        &self,
-        mut payload: web::Payload,
-        is_believed: impl AsyncFnOnce() -> bool,
-    ) -> Result<(Bytes, Arc<Charge>), Error> {
-        let Budgets { max_body, max_open_body, .. } = *self.budgets;
-        let mut most = max_open_body.min(max_body);
-        let mut charge = self.admission.open.charge();
-        let mut is_believed = Some(is_believed);
-        let mut bytes = BytesMut::new();
-        while let Some(chunk) = payload.next().await {
-            let chunk = chunk.map_err(|error| InvalidBody::CutOff(error.to_string()))?;
-            let length = bytes.len() + chunk.len();
-            if length > most.min(SMALL)
-                && length <= max_body
-                && let Some(is_believed) = is_believed.take()
-                && is_believed().await
-            {
-                most = max_body;
-                charge = self.admission.in_flight.charge();
-            }
-            if length > most {
-                return Err(InvalidBody::TooLarge(most).into());
-            }
-            if !charge.take(length) {
-                return Err(Error::OverBudget(Budget::InFlight, self.admission.most_in_flight));
-            }
-            bytes.extend_from_slice(&chunk);
+/// Reads a request's whole body, and gives what it is charged to. Of one that is not small it matters whether whoever
+/// sends it `is_believed`.
+///
+/// Errors: it is too long, does not arrive, or there is no room for it.
+pub async fn collect(
+    mut payload: web::Payload,
+    budgets: &Budgets,
+    admission: &Admission,
+    is_believed: impl AsyncFnOnce() -> bool,
+) -> Result<(Bytes, Arc<Charge>), Error> {
+    let Budgets { max_body, max_open_body, max_in_flight, .. } = *budgets;
+    let mut most = max_open_body.min(max_body);
+    let mut charge = admission.open.charge();
+    let mut is_believed = Some(is_believed);
+    let mut bytes = BytesMut::new();
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|error| InvalidBody::CutOff(error.to_string()))?;
+        let length = bytes.len() + chunk.len();
+        if length > most.min(SMALL)
+            && length <= max_body
+            && let Some(is_believed) = is_believed.take()
+            && is_believed().await
+        {
+            most = max_body;
+            charge = admission.in_flight.charge();
         }
-        // what little was read of others is charged to nobody
-        let charge = if charge.is_something() { charge } else { self.admission.in_flight.charge() };
-        Ok((bytes.freeze(), charge))
+        if length > most {
+            return Err(Error::OverBudget(Budget::Body, most));
+        }
+        if !charge.take(length) {
+            return Err(Error::OverBudget(Budget::InFlight, max_in_flight));
+        }
+        bytes.extend_from_slice(&chunk);
     }
+    // what little was read of others is charged to nobody
+    let charge = if charge.is_something() { charge } else { admission.in_flight.charge() };
+    Ok((bytes.freeze(), charge))
 }
 
 /// Makes the envelope of a request's body.
@@ -185,7 +177,7 @@ fn of_envelope(fields: impl Iterator<Item = (String, Box<RawValue>)>) -> Result<
     let mut envelope: Document = all.into_iter().filter(|(_, value)| value.get() != "null").collect();
     match envelope.remove("data") {
         None => Err(InvalidBody::NoData(envelope.to_raw())),
-        Some(data) if data.get().starts_with(['{', '[']) => Ok(Body { envelope, data: Some(data) }),
+        Some(data) if data.get().starts_with(['{', '[']) => Ok(Body { envelope, data: Some(Arc::from(data)) }),
         Some(data) => Err(InvalidBody::DataType(data)),
     }
 }

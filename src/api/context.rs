@@ -62,7 +62,7 @@ pub(super) struct Authorized<'r> {
 
 impl Authorized<'_> {
     /// The data that were sent; an empty object if there were none.
-    pub(super) fn data(&self) -> &RawValue {
+    pub(super) fn data(&self) -> Arc<RawValue> {
         self.incoming.data()
     }
 

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
+use serde_json::json as value;
 use serde_json::value::RawValue;
-use serde_json::{Value, json as value};
 
 use crate::aside::by_size;
 use crate::budgets::Budget;
@@ -24,7 +24,7 @@ use crate::store;
 use super::answer::Answer;
 use super::body::ContentType;
 use super::context::Authorized;
-use super::error::Error;
+use super::error::{Error, echo};
 
 /// How many bytes of what is wrong are told at the most.
 const LONGEST_ECHO: usize = 4_096;
@@ -133,7 +133,8 @@ async fn made(
     more: usize,
     make: impl FnOnce(&RawValue, &Author) -> Result<Document, Error> + Send + 'static,
 ) -> Result<Document, Error> {
-    let (data, author, limits) = (authorized.data().to_owned(), author(authorized), authorized.api.budgets.of_groups());
+    let (data, author, limits) = (authorized.data(), author(authorized), authorized.api.budgets.of_groups());
+    let bytes = data.get().len() + more;
     let make = move || {
         let document = make(&data, &author)?;
         match (kind.must_fit)(&document, limits) {
@@ -142,7 +143,7 @@ async fn made(
             Err(Excess::Rows) => Err(Error::OverBudget(Budget::Rows, limits.rows)),
         }
     };
-    by_size(authorized.data().get().len() + more, make).await
+    by_size(bytes, make).await
 }
 
 /// The id that a client gives its new document: the first of the places where Kazoo looks for one (`kz_doc:id`), unless
@@ -162,7 +163,7 @@ fn named_id(data: &Document) -> Option<Result<DocId, Error>> {
     let id = json::text(&given).and_then(|id| id.parse().ok());
     Some(id.ok_or_else(|| {
         let message = "The id must be a text that does not begin with an underscore and holds no slash";
-        let value = if given.get().len() > LONGEST_ECHO { Value::Null } else { json::tree(&given).unwrap_or_default() };
+        let value = echo(&given, LONGEST_ECHO);
         validation_error("id", "pattern", value!({ "message": message, "value": value })).into()
     }))
 }

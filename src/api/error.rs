@@ -75,9 +75,6 @@ pub enum InvalidBody {
     /// It is not a JSON object, or not one that is taken.
     #[error("{0}")]
     Json(String),
-    /// It is longer than so many bytes.
-    #[error("longer than {0} bytes")]
-    TooLarge(usize),
     /// It has no `data`.
     #[error("no data")]
     NoData(Box<RawValue>),
@@ -155,25 +152,16 @@ impl Error {
             }
             Self::Auth(auth::Error::Busy(wait)) => Self::too_many(*wait).body(),
             Self::TooManyRequests(_) => system(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", "too many requests"),
-            Self::InvalidBody(invalid) => body(invalid.status(), "validation error", Value::Object(invalid.errors())),
+            Self::InvalidBody(invalid) => {
+                body(StatusCode::BAD_REQUEST, "validation error", Value::Object(invalid.errors()))
+            }
             Self::Validation(errors) => {
                 body(StatusCode::BAD_REQUEST, "validation error", Value::Object(errors.clone()))
             }
             Self::NotAcceptable => Err(StatusCode::NOT_ACCEPTABLE),
             Self::UnsupportedMediaType => Err(StatusCode::UNSUPPORTED_MEDIA_TYPE),
             Self::PreconditionFailed => Err(StatusCode::PRECONDITION_FAILED),
-            Self::OverBudget(budget, most) => {
-                let (status, message, text) = over_budget(*budget, *most);
-                let of_endpoints = |rule| {
-                    let detail = json!({ "message": text, "target": most });
-                    body(status, message, Value::Object(validation_error("endpoints", rule, detail)))
-                };
-                match budget {
-                    Budget::Endpoints => of_endpoints("maxProperties"),
-                    Budget::Rows => of_endpoints("maxRows"),
-                    _ => system(status, message, &text),
-                }
-            }
+            Self::OverBudget(budget, most) => Ok(over_budget(*budget, *most)),
             Self::Store(store::Error::Conflict) => {
                 system(StatusCode::CONFLICT, "datastore_conflict", "conflicting documents")
             }
@@ -212,7 +200,6 @@ impl Error {
     pub fn budget(&self) -> Option<Budget> {
         match self {
             Self::OverBudget(budget, _) => Some(*budget),
-            Self::InvalidBody(InvalidBody::TooLarge(_)) => Some(Budget::Body),
             _ => None,
         }
     }
@@ -247,85 +234,86 @@ impl Error {
 
     /// Whether the body was not read to its end, so that nothing else can be asked on its connection.
     pub fn leaves_body_unread(&self) -> bool {
-        use Budget::{BodyTime, InFlight, Requests, Url};
+        use Budget::{Body, BodyTime, InFlight, Requests, Url};
         match self {
-            Self::OverBudget(budget, _) => matches!(budget, BodyTime | InFlight | Requests | Url),
-            Self::InvalidBody(invalid) => matches!(invalid, InvalidBody::TooLarge(_) | InvalidBody::CutOff(_)),
+            Self::OverBudget(budget, _) => matches!(budget, Body | BodyTime | InFlight | Requests | Url),
+            Self::InvalidBody(invalid) => matches!(invalid, InvalidBody::CutOff(_)),
             _ => false,
         }
     }
 
     /// Whether the body was what was wrong: Kazoo finds that before it reads the token.
     pub fn is_of_body(&self) -> bool {
-        matches!(self, Self::InvalidBody(_))
+        matches!(self, Self::InvalidBody(_) | Self::OverBudget(Budget::Body, _))
     }
 }
 
-/// The status, the word and the text for what went over a bound.
-fn over_budget(budget: Budget, most: usize) -> (StatusCode, &'static str, String) {
+/// What is said of what went over a bound.
+fn over_budget(budget: Budget, most: usize) -> ErrorBody {
+    let told = |status, message, text: String| ErrorBody { status, message, data: json!({ "message": text }) };
+    let found = |status, property, rule, text: String| {
+        let found = validation_error(property, rule, json!({ "message": text, "target": most }));
+        ErrorBody { status, message: "validation error", data: Value::Object(found) }
+    };
     match budget {
         Budget::Url => {
             let text = format!("The path and the query must not be more than {most} bytes");
-            (StatusCode::URI_TOO_LONG, "uri_too_long", text)
+            told(StatusCode::URI_TOO_LONG, "uri_too_long", text)
         }
         Budget::Body => {
-            (StatusCode::PAYLOAD_TOO_LARGE, "too_large", format!("The body must not be more than {most} bytes"))
+            let text = format!("Payload or Files must not be more than {most} bytes");
+            found(StatusCode::PAYLOAD_TOO_LARGE, "file", "maxSize", text)
         }
         Budget::BodyTime => {
-            (StatusCode::REQUEST_TIMEOUT, "request_timeout", format!("The body did not arrive within {most} s"))
+            let text = format!("The body did not arrive within {most} s");
+            told(StatusCode::REQUEST_TIMEOUT, "request_timeout", text)
         }
         Budget::Endpoints => {
-            (StatusCode::BAD_REQUEST, "validation error", format!("A group must not have more than {most} endpoints"))
+            let text = format!("A group must not have more than {most} endpoints");
+            found(StatusCode::BAD_REQUEST, "endpoints", "maxProperties", text)
         }
         Budget::Rows => {
             let text = format!("What lists hold of a group, once for each user, must not be more than {most} bytes");
-            (StatusCode::BAD_REQUEST, "validation error", text)
+            found(StatusCode::BAD_REQUEST, "endpoints", "maxRows", text)
         }
         Budget::Conditions => {
-            (StatusCode::BAD_REQUEST, "too_large", format!("A filter must not have more than {most} conditions"))
+            let text = format!("A filter must not have more than {most} conditions");
+            told(StatusCode::BAD_REQUEST, "too_large", text)
         }
         Budget::Answer => {
             let text = format!("The answer would be more than {most} bytes: ask for pages");
-            (StatusCode::BAD_REQUEST, "too_large", text)
+            told(StatusCode::BAD_REQUEST, "too_large", text)
         }
         Budget::Columns => {
             let text = format!("The table would have more than {most} columns: ask for JSON");
-            (StatusCode::BAD_REQUEST, "too_large", text)
+            told(StatusCode::BAD_REQUEST, "too_large", text)
         }
         Budget::Requests => {
             let text = format!("{most} requests are under way: try again");
-            (StatusCode::SERVICE_UNAVAILABLE, "overloaded", text)
+            told(StatusCode::SERVICE_UNAVAILABLE, "overloaded", text)
         }
         Budget::InFlight => {
             let text = format!("The requests under way hold {most} bytes: try again");
-            (StatusCode::SERVICE_UNAVAILABLE, "overloaded", text)
+            told(StatusCode::SERVICE_UNAVAILABLE, "overloaded", text)
         }
         Budget::Deadline => {
-            (StatusCode::SERVICE_UNAVAILABLE, "timeout", format!("There was no answer within {most} s: try again"))
+            let text = format!("There was no answer within {most} s: try again");
+            told(StatusCode::SERVICE_UNAVAILABLE, "timeout", text)
         }
     }
 }
 
-impl InvalidBody {
-    fn status(&self) -> StatusCode {
-        match self {
-            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            _ => StatusCode::BAD_REQUEST,
-        }
-    }
+/// What a client sent, as an error says it again: nothing of what has more than so many bytes.
+pub fn echo(sent: &RawValue, most: usize) -> Value {
+    if sent.get().len() > most { Value::Null } else { json::tree(sent).unwrap_or_default() }
+}
 
+impl InvalidBody {
     fn errors(&self) -> ValidationErrors {
-        let value = |raw: &RawValue| match raw.get().len() {
-            0..=LONGEST_ECHO => json::tree(raw).unwrap_or_default(),
-            _ => Value::Null,
-        };
+        let value = |raw: &RawValue| echo(raw, LONGEST_ECHO);
         match self {
             Self::Json(message) | Self::CutOff(message) => {
                 validation_error("json", "invalid", json!({ "message": message, "target": "body" }))
-            }
-            Self::TooLarge(most) => {
-                let message = format!("Payload or Files must not be more than {most} bytes");
-                validation_error("file", "maxSize", json!({ "message": message, "target": most }))
             }
             Self::NoData(envelope) => validation_error(
                 "data",

@@ -6,6 +6,8 @@ use actix_web::http::header::{
     ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, CONTENT_TYPE, HeaderName, ORIGIN,
 };
 
+use std::sync::Arc;
+
 use serde_json::value::RawValue;
 
 use crate::auth::Credentials;
@@ -43,8 +45,8 @@ impl Incoming {
     }
 
     /// The data that were sent; an empty object if there were none.
-    pub fn data(&self) -> &RawValue {
-        self.body.data.as_deref().unwrap_or(json::empty_object())
+    pub fn data(&self) -> Arc<RawValue> {
+        self.body.data.clone().unwrap_or_else(|| Arc::from(json::empty_object().to_owned()))
     }
 
     /// A parameter: of the query, where one without a value is `true`, or else of the envelope around the data.

@@ -42,7 +42,7 @@ use crate::kazoo::documents::is_deleted;
 use crate::kazoo::verb::Verb;
 
 use answer::Answer;
-use body::{Body, Bounds};
+use body::Body;
 use conditions::Conditions;
 use context::Authorized;
 use incoming::Incoming;
@@ -117,7 +117,7 @@ impl Api {
             format: negotiation::Format::default(),
             language: None,
             jsonp: None,
-            is_pretty: false,
+            indented_up_to: None,
             conditions: Conditions::of(request),
             node: self.node.clone(),
             timestamp: self.world.iso8601(),
@@ -143,8 +143,7 @@ impl Api {
         frame.is_first_version = !path.has_pages;
 
         // the body, and a place to be answered in
-        let bounds = Bounds { budgets, admission: &self.admission };
-        let collected = bounds.collect(payload, async || self.is_believed(request).await);
+        let collected = body::collect(payload, budgets, &self.admission, async || self.is_believed(request).await);
         let collected = in_time(budgets.body_time_out, Budget::BodyTime, collected);
         let (body, charge) = collected.await?;
         let _place = self.admission.enter()?;
@@ -164,9 +163,10 @@ impl Api {
         let credentials = incoming.credentials();
         frame.token = credentials.text().map(str::to_owned);
         frame.is_cors = incoming.is_cors();
-        frame.is_pretty = incoming
+        let is_pretty = incoming
             .header("x-pretty-print")
             .map_or_else(|| incoming.is_true("pretty_print", false), |header| header == "true");
+        frame.indented_up_to = is_pretty.then_some(self.budgets.max_indented);
         frame.jsonp = incoming.jsonp()?;
 
         // who asks, as far as a token tells

@@ -10,7 +10,7 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::aside::by_size;
+use crate::aside::{by_size, is_quick};
 use crate::budgets::Budgets;
 use crate::document::{json, segment};
 use crate::kazoo::account::AccountId;
@@ -34,9 +34,6 @@ const CORS_MAX_AGE: &str = "86400";
 /// The answers that have no content, whose form could be named.
 const WITHOUT_CONTENT: [StatusCode; 4] =
     [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED, StatusCode::NOT_ACCEPTABLE, StatusCode::PRECONDITION_FAILED];
-
-/// The most bytes that an answer may have with indentation; a longer one comes without.
-const LONGEST_PRETTY: usize = 8_000_000;
 
 /// What an answer depends on, and when it was no longer fresh: Kazoo's.
 const VARIES_BY: &str = "accept-language, accept";
@@ -74,8 +71,8 @@ pub struct Frame {
     pub language: Option<String>,
     /// The function that the answer is wrapped in.
     pub jsonp: Option<String>,
-    /// Whether the JSON is indented.
-    pub is_pretty: bool,
+    /// Up to how many bytes the JSON is indented; None if that is not asked for.
+    pub indented_up_to: Option<usize>,
     /// Which answers the client has no use for.
     pub conditions: Conditions,
     /// The process that answers.
@@ -177,6 +174,9 @@ impl Frame {
             let limits = csv::Limits { columns: budgets.max_columns, bytes: budgets.max_answer };
             let table = by_size(bytes, move || csv::table(&answer.data, answer.table, limits)).await?;
             return Ok(response.body(table));
+        }
+        if is_quick(bytes) {
+            return Ok(response.body(self.envelope(&answer, revision.as_deref())));
         }
         let frame = self.clone();
         Ok(response.body(by_size(bytes, move || frame.envelope(&answer, revision.as_deref())).await))
@@ -286,7 +286,7 @@ impl Frame {
     /// An envelope in the form that the client asked for.
     fn encode<T: Serialize>(&self, envelope: &T) -> String {
         let plain = json::encode(envelope);
-        let pretty = if self.is_pretty { json::pretty(&plain, LONGEST_PRETTY) } else { None };
+        let pretty = self.indented_up_to.and_then(|most| json::pretty(&plain, most));
         let body = pretty.unwrap_or(plain);
         match &self.jsonp {
             Some(function) => format!("{function}({body});"),

@@ -63,11 +63,11 @@ impl Schemas {
     pub async fn check(
         &self,
         name: &str,
-        data: &RawValue,
+        data: Arc<RawValue>,
         more: usize,
         fields: impl FnOnce(Document) -> Document + Send + 'static,
     ) -> Result<Document, Error> {
-        let (schema, limits, data) = (self.named(name).await?, self.limits, data.to_owned());
+        let (schema, limits) = (self.named(name).await?, self.limits);
         let bytes = data.get().len() + more;
         Ok(by_size(bytes, move || schema.validate_raw(&data, fields, limits)).await?)
     }

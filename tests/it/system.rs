@@ -192,6 +192,18 @@ fn however_much_is_wrong_a_hundred_findings_are_named() {
 }
 
 #[test]
+fn as_much_is_indented_as_may_be() {
+    let test = TestStore::new(Kind::Embedded);
+    let account = test.account();
+    for (most, is_indented) in [("2000", false), ("20000", true)] {
+        let app = TestApp::start(test.store(), &["--rate-limit", "off", "--max-indented", most]);
+        let group = app.create(&account, json!({"name": "x", "endpoints": {}, "text": "x".repeat(2_000)}));
+        let path = account.path(&format!("groups/{group}?pretty_print=true"));
+        assert_eq!(app.get(&path, &account.token).text().contains('\n'), is_indented, "{most}");
+    }
+}
+
+#[test]
 fn indentation_makes_no_bomb() {
     let (_test, account, app) = of_its_own();
     let json = |path: &str| {
