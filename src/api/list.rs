@@ -34,6 +34,12 @@ static BATCHES: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(64));
 /// As how many batches one counts that comes with its documents: they take several times their bytes.
 const WEIGHT_OF_DOCUMENTS: u32 = 16;
 
+/// A list that looked at so many rows is a long one.
+const LONG: usize = 1_000;
+
+/// How many long lists are read on at a time. Each is read to its end: if all went on in turn, none would be done in time.
+static LONG_LISTS: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(8));
+
 /// `GET …/{noun}`
 pub async fn list(authorized: &Authorized<'_>, kind: &'static Kind) -> Result<Answer, Error> {
     let request = authorized.incoming;
@@ -68,11 +74,11 @@ pub async fn list(authorized: &Authorized<'_>, kind: &'static Kind) -> Result<An
         let size = page_size(authorized).await?;
         // a page, and the row after it
         let query = if filter.is_empty() { query.batch(size.get().saturating_add(1).min(BATCH)) } else { query };
-        let seen = judged(authorized.api.store.rows(&database, &view, query), filter);
+        let seen = judged(authorized.api.store.batches(&database, &view, query), filter);
         // both views' rows are found again by their document's id: it is the key of one, and orders the other
         page::walk(seen.map_err(Error::from), size, start, |(row, _)| Term::Binary(row.id.clone()), take).await?
     } else {
-        let seen = judged(authorized.api.store.rows(&database, &view, query.descending()), filter);
+        let seen = judged(authorized.api.store.batches(&database, &view, query.descending()), filter);
         seen.map_err(Error::from).try_for_each(|row| std::future::ready(take(row).map(drop))).await?;
         Page { start: None, next: None }
     };
@@ -109,17 +115,20 @@ async fn page_size(authorized: &Authorized<'_>) -> Result<PageSize, Error> {
 /// The rows without their documents, and whether each passes a filter. They are looked at as they were read, batch by
 /// batch; no more are read before that.
 fn judged(
-    rows: BoxStream<'_, store::Result<Row>>,
+    batches: BoxStream<'_, store::Result<Vec<Row>>>,
     filter: Filter,
 ) -> impl Stream<Item = store::Result<(Row, bool)>> + '_ {
     let filter = Arc::new(filter);
     let weight = if filter.is_empty() { 1 } else { WEIGHT_OF_DOCUMENTS };
-    stream::unfold(rows.ready_chunks(BATCH), move |mut batches| {
+    let begun = (batches, 0, None);
+    stream::unfold(begun, move |(mut batches, seen, mut long)| {
         let filter = Arc::clone(&filter);
         async move {
+            if seen >= LONG && long.is_none() {
+                long = Some(LONG_LISTS.acquire().await);
+            }
             let place = BATCHES.acquire_many(weight).await;
-            let batch: store::Result<Vec<Row>> = batches.next().await?.into_iter().collect();
-            let judged = match batch {
+            let judged: Vec<_> = match batches.next().await? {
                 Ok(batch) => {
                     let documents = batch.iter().filter_map(|row| row.document.as_ref());
                     let bytes = documents.map(|document| document.bytes()).sum();
@@ -129,7 +138,8 @@ fn judged(
                 Err(error) => vec![Err(error)],
             };
             drop(place);
-            Some((stream::iter(judged), batches))
+            let seen = seen + judged.len();
+            Some((stream::iter(judged), (batches, seen, long)))
         }
     })
     .flatten()
@@ -199,6 +209,8 @@ impl Rows {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
     use crate::document::{Document, json};
 
     use super::*;
@@ -215,6 +227,40 @@ mod tests {
         assert!(judge(row(Some("{}")), &filter).1);
         assert!(!judge(row(None), &filter).1);
         assert!(judge(row(None), &Filter::default()).1);
+    }
+
+    #[tokio::test]
+    async fn lists_read_no_more_than_there_is_room_for_and_end_one_after_the_other() {
+        const LISTS: usize = 40;
+        const ROWS: usize = 200;
+        let document = Arc::new(Document::parse("{}").unwrap());
+        let row = || Row {
+            id: "g".to_owned(),
+            key: "g".to_owned(),
+            value: Arc::from(json::raw(&1)),
+            document: Some(Arc::clone(&document)),
+        };
+        let held = || Arc::strong_count(&document) - 1;
+        let (most, long) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let list = async |_| {
+            // a store goes on with what it was asked for, whether or not somebody looks on
+            let batches = stream::iter(0..10).then(|_| async {
+                let batch: Vec<Row> = (0..ROWS).map(|_| row()).collect();
+                let batch = tokio::spawn(async { batch }).await.unwrap();
+                most.fetch_max(held(), Relaxed);
+                Ok(batch)
+            });
+            let filter = Filter::of_query([("filter_not_name", Some("x"))], 1).unwrap();
+            let is_late = |at: usize| usize::from(at + 1 == LONG + ROWS);
+            let rows = judged(batches.boxed(), filter).enumerate();
+            rows.for_each(async |(at, _)| {
+                assert!(long.fetch_add(is_late(at), Relaxed) + is_late(at) <= 8);
+            })
+            .await;
+            long.fetch_sub(1, Relaxed);
+        };
+        futures::future::join_all((0..LISTS).map(list)).await;
+        assert_eq!((most.into_inner(), held(), long.into_inner()), (4 * ROWS, 0, 0));
     }
 
     fn allowance() -> Allowance {

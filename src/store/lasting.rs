@@ -86,7 +86,7 @@ mod tests {
             std::future::pending().await
         }
 
-        fn rows<'a>(&'a self, _: &'a DbName, _: &'a View, _: Query) -> BoxStream<'a, Result<Row>> {
+        fn batches<'a>(&'a self, _: &'a DbName, _: &'a View, _: Query) -> BoxStream<'a, Result<Vec<Row>>> {
             stream::empty().boxed()
         }
 

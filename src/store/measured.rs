@@ -92,12 +92,12 @@ impl Store for Measured {
         self.measure("put", self.store.put(database, document)).await
     }
 
-    fn rows<'a>(&'a self, database: &'a DbName, view: &'a View, query: Query) -> BoxStream<'a, Result<Row>> {
+    fn batches<'a>(&'a self, database: &'a DbName, view: &'a View, query: Query) -> BoxStream<'a, Result<Vec<Row>>> {
         let metrics = &self.metrics;
         let mut meter = Meter { metrics, call: "rows", since: None, waited: Duration::ZERO, outcome: None };
-        let mut rows = self.store.rows(database, view, query);
+        let mut batches = self.store.batches(database, view, query);
         stream::poll_fn(move |context| {
-            let next = rows.poll_next_unpin(context);
+            let next = batches.poll_next_unpin(context);
             meter.polled(&next);
             next
         })

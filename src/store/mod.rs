@@ -16,7 +16,7 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::stream::BoxStream;
+use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use prometheus::core::Collector;
 use serde_json::value::RawValue;
 
@@ -165,9 +165,14 @@ pub trait Store: Send + Sync + 'static {
     /// ever created.
     async fn put(&self, database: &DbName, document: &Document) -> Result<Revision>;
 
-    /// The rows of a view, to the last, in the direction of the query. Whoever takes only some of them has only the
-    /// batches read that these are in.
-    fn rows<'a>(&'a self, database: &'a DbName, view: &'a View, query: Query) -> BoxStream<'a, Result<Row>>;
+    /// The rows of a view, to the last, in the direction of the query, batch by batch. None is read before it is asked for.
+    fn batches<'a>(&'a self, database: &'a DbName, view: &'a View, query: Query) -> BoxStream<'a, Result<Vec<Row>>>;
+
+    /// The same, row by row.
+    fn rows<'a>(&'a self, database: &'a DbName, view: &'a View, query: Query) -> BoxStream<'a, Result<Row>> {
+        let batches = self.batches(database, view, query);
+        batches.map_ok(|batch| stream::iter(batch.into_iter().map(Ok))).try_flatten().boxed()
+    }
 
     /// A document's attachment; None if it is not there.
     async fn attachment(&self, database: &DbName, id: &DocId, name: &str) -> Result<Option<Bytes>>;
@@ -203,8 +208,8 @@ impl<L: OverWrites> Store for L {
         self.write(database, document).await
     }
 
-    fn rows<'a>(&'a self, database: &'a DbName, view: &'a View, query: Query) -> BoxStream<'a, Result<Row>> {
-        self.store().rows(database, view, query)
+    fn batches<'a>(&'a self, database: &'a DbName, view: &'a View, query: Query) -> BoxStream<'a, Result<Vec<Row>>> {
+        self.store().batches(database, view, query)
     }
 
     async fn attachment(&self, database: &DbName, id: &DocId, name: &str) -> Result<Option<Bytes>> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use futures::stream::{self, Stream, TryStreamExt};
+use futures::stream::{self, Stream};
 use serde_json::value::RawValue;
 
 use crate::document::Document;
@@ -134,7 +134,7 @@ pub(super) struct Batch {
     pub(super) is_last: bool,
 }
 
-/// All rows of a query as a stream. `read` gives the rows of a query in its order, at most as many as its batch, and as
+/// All rows of a query, batch by batch. `read` gives the rows of a query in its order, at most as many as its batch, and as
 /// many as the number beside it at least, if there are so many. At first no more than `first` are read, and then as many
 /// as, by what the last ones were, make [`BATCH_BYTES`].
 ///
@@ -144,7 +144,7 @@ pub(super) fn in_batches<'a, F>(
     query: Query,
     first: usize,
     read: impl Fn(Query, usize) -> F + 'a,
-) -> impl Stream<Item = Result<Row>> + 'a
+) -> impl Stream<Item = Result<Vec<Row>>> + 'a
 where
     F: Future<Output = Result<Batch>> + 'a,
 {
@@ -170,10 +170,9 @@ where
                 let repeated = rows.iter().rev().take_while(|row| is_at(row, Some(&place))).count();
                 (query.starting_at(place), next_size(size, &rows), repeated)
             });
-            Ok(Some((stream::iter(rows.into_iter().map(Ok)), next)))
+            Ok(Some((rows, next)))
         }
     })
-    .try_flatten()
 }
 
 /// How many rows are read after these: as many as would have [`BATCH_BYTES`], if they are alike, but not many more.
@@ -186,6 +185,8 @@ fn next_size(size: usize, rows: &[Row]) -> usize {
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
+
+    use futures::stream::TryStreamExt;
 
     use crate::document::json;
 
@@ -207,7 +208,7 @@ mod tests {
             sizes.push(query.batch);
             Ok(Batch { rows, is_last: to == 300 })
         });
-        let rows: Vec<Row> = batches.try_collect().await.unwrap();
+        let rows: Vec<Row> = batches.try_concat().await.unwrap();
         assert!(rows.iter().map(|row| row.id.parse::<usize>().unwrap()).eq(0..300));
         read.into_inner().unwrap().1
     }

@@ -106,7 +106,7 @@ impl Store for Couch {
         self.write(database, &[id.as_str()], document).await
     }
 
-    fn rows<'a>(&'a self, database: &'a DbName, view: &'a View, query: Query) -> BoxStream<'a, Result<Row>> {
+    fn batches<'a>(&'a self, database: &'a DbName, view: &'a View, query: Query) -> BoxStream<'a, Result<Vec<Row>>> {
         let first = if query.with_documents { FIRST_DOCUMENTS } else { FIRST_ROWS };
         in_batches(query, first, move |query, _| self.batch(database, view, query)).boxed()
     }

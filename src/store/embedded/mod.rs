@@ -102,7 +102,7 @@ impl Store for Embedded {
         .await
     }
 
-    fn rows<'a>(&'a self, database: &'a DbName, view: &'a View, query: Query) -> BoxStream<'a, Result<Row>> {
+    fn batches<'a>(&'a self, database: &'a DbName, view: &'a View, query: Query) -> BoxStream<'a, Result<Vec<Row>>> {
         in_batches(query, usize::MAX, move |query, least| {
             let database = database.clone();
             let view = *view;

@@ -72,8 +72,8 @@ impl Store for Watched {
         self.store.put(database, document).await
     }
 
-    fn rows<'a>(&'a self, database: &'a DbName, view: &'a View, query: Query) -> BoxStream<'a, Result<Row>> {
-        self.store.rows(database, view, query)
+    fn batches<'a>(&'a self, database: &'a DbName, view: &'a View, query: Query) -> BoxStream<'a, Result<Vec<Row>>> {
+        self.store.batches(database, view, query)
     }
 
     async fn attachment(&self, database: &DbName, id: &DocId, name: &str) -> Result<Option<Bytes>> {
