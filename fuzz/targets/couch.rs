@@ -11,7 +11,7 @@ use std::thread;
 use crossbar_groups::databases;
 use crossbar_groups::document::{DbName, DocId, Document};
 use crossbar_groups::kazoo::views::GROUPS;
-use crossbar_groups::store::couch::Couch;
+use crossbar_groups::store::couch::{Couch, CouchOptions};
 use crossbar_groups::store::{Attachments, Query, Server, Store};
 use crossbar_groups_fuzz::parts;
 use futures::TryStreamExt;
@@ -24,7 +24,7 @@ static COUCH: LazyLock<(Runtime, Couch)> = LazyLock::new(|| {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     thread::spawn(move || listener.incoming().for_each(|stream| drop(thread::spawn(|| serve(stream.unwrap())))));
-    (Builder::new_current_thread().enable_all().build().unwrap(), Couch::new(&[url]).unwrap())
+    (Builder::new_current_thread().enable_all().build().unwrap(), Couch::new(&[url], &CouchOptions::default()).unwrap())
 });
 
 /// Gives the answer to one request after the other.
