@@ -55,7 +55,7 @@ use futures::future::try_join_all;
 use md5::{Digest, Md5};
 
 use admin::Admin;
-use api::{Admission, Api, Limiter, Schemas, Writers};
+use api::{Admission, Api, Limiter, Pages, Schemas, Writers};
 use auth::Auth;
 use background::Background;
 use config::{ServeArguments, StoreLocation};
@@ -133,6 +133,7 @@ impl Application {
             schemas: Schemas::new(Arc::clone(&store), arguments.auth_cache, arguments.budgets.of_data()),
             limiter: Limiter::new(arguments.rate_limit, arguments.trusted_proxy.iter().copied()),
             store,
+            pages: Pages::default(),
             writers: Writers::default(),
             admission: Admission::new(&arguments.budgets, &metrics),
             budgets: arguments.budgets.clone(),

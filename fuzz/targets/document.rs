@@ -76,7 +76,7 @@ fuzz_target!(|input: &[u8]| {
         let shown = public(&written);
         assert!(shown.iter().all(|(key, _)| !is_private(key)));
         check_table(&Data::One(shown.to_raw()));
-        check_table(&Data::List(json::raw(&[shown, public(&created)]), 2));
+        check_table(&Data::List(json::raw(&[shown, public(&created)]).into(), 2));
     }
     assert_eq!(kept(&delete(&existing, &author)), kept(&existing));
 });

@@ -1,5 +1,7 @@
 //! What a request comes to, if it is answered as it asked: handlers give it, and `response` frames it.
 
+use std::sync::Arc;
+
 use serde_json::value::RawValue;
 
 use crate::budgets::{Budget, Budgets};
@@ -34,12 +36,12 @@ pub enum Data {
     /// One thing.
     One(Box<RawValue>),
     /// A list, and how many rows it has.
-    List(Box<RawValue>, usize),
+    List(Arc<RawValue>, usize),
 }
 
 impl Default for Data {
     fn default() -> Self {
-        Self::List(json::raw(&[(); 0]), 0)
+        Self::List(Arc::from(json::raw(&[(); 0])), 0)
     }
 }
 
@@ -47,7 +49,8 @@ impl Data {
     /// The JSON.
     pub fn json(&self) -> &RawValue {
         match self {
-            Self::One(json) | Self::List(json, _) => json,
+            Self::One(json) => json,
+            Self::List(json, _) => json,
         }
     }
 }

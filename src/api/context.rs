@@ -15,6 +15,7 @@ use super::admission::Admission;
 use super::conditions::Conditions;
 use super::incoming::Incoming;
 use super::limit::Limiter;
+use super::pages::Pages;
 use super::path::Path;
 use super::response::Frame;
 use super::schemas::Schemas;
@@ -30,6 +31,8 @@ pub struct Api {
     pub schemas: Schemas,
     /// Who asks too often.
     pub limiter: Limiter,
+    /// Lists that were put together.
+    pub pages: Pages,
     /// Who changes which document.
     pub writers: Writers,
     /// What requests may cost.

@@ -257,7 +257,7 @@ mod tests {
     fn list(rows: &str) -> Result<String, Error> {
         let rows = RawValue::from_string(rows.to_owned()).unwrap();
         let number = items(&rows).len();
-        table(&Data::List(rows, number), &GROUPS.table, LIMITS)
+        table(&Data::List(rows.into(), number), &GROUPS.table, LIMITS)
     }
 
     #[test]

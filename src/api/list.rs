@@ -21,12 +21,7 @@ use crate::store::{self, Query, Row};
 use super::answer::{Allowance, Answer, Data, Paging, Shown};
 use super::context::Authorized;
 use super::error::Error;
-
-/// How many rows are read at a time at the most.
-const BATCH: usize = 1_000;
-
-/// How many documents are read at a time for a filter to look at.
-const FILTERED_BATCH: usize = 200;
+use super::pages::{List, Wanted};
 
 /// How many batches of rows all lists together hold.
 static BATCHES: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(64));
@@ -43,25 +38,62 @@ static LONG_LISTS: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(8));
 /// `GET …/{noun}`
 pub async fn list(authorized: &Authorized<'_>, kind: &'static Kind) -> Result<Answer, Error> {
     let request = authorized.incoming;
-    let is_paged = authorized.path.has_pages && request.is_true("paginate", true);
     let filter = filter(authorized)?;
     let start = match request.has_bare("start_key") {
         true => Some(Term::True),
         false => request.parameter("start_key").map(|text| Term::decode(&text)),
     };
+    let size = match authorized.path.has_pages && request.is_true("paginate", true) {
+        true => Some(page_size(authorized).await?),
+        false => None,
+    };
+    let version = authorized.api.store.version(&authorized.account.id.database()).filter(|_| filter.is_empty());
+    let list = match version {
+        Some(version) => {
+            let wanted = Wanted {
+                account: authorized.account.id,
+                noun: kind.noun,
+                user: authorized.path.user.clone(),
+                start: start.as_ref().map(Term::encode),
+                size: size.map(PageSize::get),
+            };
+            authorized.api.pages.get(wanted, version, gather(authorized, kind, start, size, filter)).await?
+        }
+        None => Arc::new(gather(authorized, kind, start, size, filter).await?),
+    };
+    Ok(Answer {
+        revision: match (list.count, request.only_reads()) {
+            (0, _) => Shown::None,
+            (_, true) => Shown::Digest(list.digest.clone()),
+            (_, false) => Shown::Automatic,
+        },
+        page: size.map(|_| Paging { size: list.count, start: list.start.clone(), next: list.next.clone() }),
+        table: &kind.table,
+        data: Data::List(Arc::clone(&list.rows), list.count),
+        ..Answer::default()
+    })
+}
+
+/// Puts a list together: a page of so many rows from a start on, or without a size all of it.
+async fn gather(
+    authorized: &Authorized<'_>,
+    kind: &'static Kind,
+    start: Option<Term>,
+    size: Option<PageSize>,
+    filter: Filter,
+) -> Result<List, Error> {
     let from = match &start {
         Some(Term::Binary(key)) => Some(key.clone()),
         // it comes before all texts
         Some(Term::True) | None => None,
     };
-
     let (view, query) = match (&authorized.path.user, from) {
         (None, None) => (kind.listing, Query::all()),
         (None, Some(id)) => (kind.listing, Query::from_key(id)),
         (Some(user), None) => (kind.listing_by_user, Query::of_key(user)),
         (Some(user), Some(id)) => (kind.listing_by_user, Query::of_key_from(user, id)),
     };
-    let query = if filter.is_empty() { query } else { query.batch(FILTERED_BATCH).with_documents() };
+    let query = if filter.is_empty() { query } else { query.with_documents() };
     let database = authorized.account.id.database();
     let mut rows = Rows::new(Allowance::new(&authorized.api.budgets));
     let mut take = |(row, passes): (Row, bool)| {
@@ -70,34 +102,25 @@ pub async fn list(authorized: &Authorized<'_>, kind: &'static Kind) -> Result<An
         }
         Ok(passes)
     };
-    let page = if is_paged {
-        let size = page_size(authorized).await?;
-        // a page, and the row after it
-        let query = if filter.is_empty() { query.batch(size.get().saturating_add(1).min(BATCH)) } else { query };
-        let seen = judged(authorized.api.store.batches(&database, &view, query), filter);
-        // both views' rows are found again by their document's id: it is the key of one, and orders the other
-        page::walk(seen.map_err(Error::from), size, start, |(row, _)| Term::Binary(row.id.clone()), take).await?
-    } else {
-        let seen = judged(authorized.api.store.batches(&database, &view, query.descending()), filter);
-        seen.map_err(Error::from).try_for_each(|row| std::future::ready(take(row).map(drop))).await?;
-        Page { start: None, next: None }
+    let page = match size {
+        Some(size) => {
+            // a page, and the row after it
+            let query = if filter.is_empty() { query.batch(size.get().saturating_add(1).min(LONG)) } else { query };
+            let seen = judged(authorized.api.store.batches(&database, &view, query), filter);
+            // both views' rows are found again by their document's id: it is the key of one, and orders the other
+            let key = |(row, _): &(Row, bool)| Term::Binary(row.id.to_string());
+            page::walk(seen.map_err(Error::from), size, start, key, take).await?
+        }
+        None => {
+            let seen = judged(authorized.api.store.batches(&database, &view, query.descending()), filter);
+            seen.map_err(Error::from).try_for_each(|row| std::future::ready(take(row).map(drop))).await?;
+            Page { start: None, next: None }
+        }
     };
-
-    let encoded = |key: Option<Term>| key.map(|key| key.encode());
-    let (found, next) = (rows.len(), encoded(page.next));
+    let (count, next) = (rows.len(), page.next.map(|key| key.encode()));
     // a page is read from its first row, and shown from its last
-    let (data, digest) = rows.into_data(is_paged, next.clone()).await?;
-    Ok(Answer {
-        revision: match (found, request.only_reads()) {
-            (0, _) => Shown::None,
-            (_, true) => Shown::Digest(digest),
-            (_, false) => Shown::Automatic,
-        },
-        page: is_paged.then(|| Paging { size: found, start: encoded(page.start), next }),
-        table: &kind.table,
-        data,
-        ..Answer::default()
-    })
+    let (rows, digest) = rows.into_json(size.is_some(), next.clone()).await?;
+    Ok(List { rows, count, digest, start: page.start.map(|key| key.encode()), next })
 }
 
 fn filter(authorized: &Authorized<'_>) -> Result<Filter, Error> {
@@ -181,7 +204,7 @@ impl Rows {
     }
 
     /// The list, on demand from its last row to its first, and a digest of it and of what follows it.
-    async fn into_data(mut self, is_reversed: bool, next: Option<String>) -> Result<(Data, String), Error> {
+    async fn into_json(mut self, is_reversed: bool, next: Option<String>) -> Result<(Arc<RawValue>, String), Error> {
         let made = by_size(self.json.len(), move || {
             if is_reversed {
                 self.reverse();
@@ -190,7 +213,7 @@ impl Rows {
             let digest = Md5::new().chain_update(&self.json).chain_update(next.unwrap_or_default()).finalize();
             let json = String::from_utf8(self.json).map_err(|error| error.to_string())?;
             let json = RawValue::from_string(json).map_err(|error| error.to_string())?;
-            Ok((Data::List(json, self.lengths.len()), hex(&digest)))
+            Ok((Arc::from(json), hex(&digest)))
         });
         made.await.map_err(|error: String| store::Error::Corrupt(error).into())
     }
@@ -218,8 +241,8 @@ mod tests {
     #[test]
     fn a_row_whose_document_went_away_passes_no_filter() {
         let row = |document: Option<&str>| Row {
-            id: "g".to_owned(),
-            key: "g".to_owned(),
+            id: "g".into(),
+            key: "g".into(),
             value: Arc::from(json::raw(&1)),
             document: document.map(|text| Arc::new(Document::parse(text).unwrap())),
         };
@@ -235,8 +258,8 @@ mod tests {
         const ROWS: usize = 200;
         let document = Arc::new(Document::parse("{}").unwrap());
         let row = || Row {
-            id: "g".to_owned(),
-            key: "g".to_owned(),
+            id: "g".into(),
+            key: "g".into(),
             value: Arc::from(json::raw(&1)),
             document: Some(Arc::clone(&document)),
         };
@@ -279,9 +302,9 @@ mod tests {
             for row in rows {
                 gathered.push(serde_json::from_str(row).unwrap()).unwrap();
             }
-            let made = gathered.into_data(is_reversed, None);
-            let (data, _) = tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(made).unwrap();
-            data.json().get().to_owned()
+            let made = gathered.into_json(is_reversed, None);
+            let (json, _) = tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(made).unwrap();
+            json.get().to_owned()
         };
         for (rows, forth, back) in [
             (&[][..], "[]", "[]"),

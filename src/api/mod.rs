@@ -17,6 +17,7 @@ mod limit;
 mod list;
 mod negotiation;
 mod nouns;
+mod pages;
 mod path;
 mod pauses;
 mod resource;
@@ -54,6 +55,7 @@ pub use admission::Admission;
 pub use context::Api;
 pub use error::Error;
 pub use limit::{Limiter, RateLimit};
+pub use pages::Pages;
 pub use schemas::Schemas;
 pub use writers::Writers;
 

@@ -114,7 +114,7 @@ impl Schemas {
 /// `GET /v2/schemas`
 pub fn list() -> Answer {
     let names: Vec<&str> = Schema::names().collect();
-    Answer { data: Data::List(json::raw(&names), names.len()), ..Answer::default() }
+    Answer { data: Data::List(Arc::from(json::raw(&names)), names.len()), ..Answer::default() }
 }
 
 /// `GET /v2/schemas/{name}`

@@ -21,6 +21,7 @@ pub const GROUPS: View = View {
     name: "crossbar_listing",
     version: 1,
     holds: is_account,
+    is_kept: true,
     map: |document, emit| {
         if let Some(row) = group::row(document) {
             emit(&document.id().unwrap_or_default(), &row);
@@ -34,6 +35,7 @@ pub const GROUPS_BY_USER: View = View {
     name: "crossbar_listing_by_user",
     version: 1,
     holds: is_account,
+    is_kept: true,
     map: |document, emit| {
         if let Some(row) = group::row(document) {
             for user in group::users(document) {
@@ -49,6 +51,7 @@ pub const USERS_BY_MD5: View = View {
     name: "creds_by_md5",
     version: 1,
     holds: is_account,
+    is_kept: false,
     map: |document, emit| credentials(document, "pvt_md5_auth", emit),
 };
 
@@ -58,6 +61,7 @@ pub const USERS_BY_SHA: View = View {
     name: "creds_by_sha",
     version: 1,
     holds: is_account,
+    is_kept: false,
     map: |document, emit| credentials(document, "pvt_sha1_auth", emit),
 };
 
@@ -67,6 +71,7 @@ pub const ACCOUNTS_BY_REALM: View = View {
     name: "listing_by_realm",
     version: 1,
     holds: is_accounts,
+    is_kept: false,
     map: |document, emit| {
         if let Some(realm) = account(document).and_then(|()| document.text("realm")) {
             emit(&realm.to_lowercase(), &account_and_database(document));
@@ -80,6 +85,7 @@ pub const ACCOUNTS_BY_NAME: View = View {
     name: "listing_by_name",
     version: 1,
     holds: is_accounts,
+    is_kept: false,
     map: |document, emit| {
         if let Some(name) = account(document).and_then(|()| document.text("name")) {
             emit(&alphanumeric(&name), &account_and_database(document));
@@ -93,6 +99,7 @@ pub const ACCOUNTS_BY_API_KEY: View = View {
     name: "listing_by_api",
     version: 1,
     holds: is_accounts,
+    is_kept: false,
     map: |document, emit| {
         if let Some(key) = account(document).and_then(|()| document.text("pvt_api_key")) {
             emit(&key, &picked(document, &[("account_id", "pvt_account_id")]));

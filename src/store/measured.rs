@@ -104,6 +104,10 @@ impl Store for Measured {
         .boxed()
     }
 
+    fn version(&self, database: &DbName) -> Option<u64> {
+        self.store.version(database)
+    }
+
     async fn attachment(&self, database: &DbName, id: &DocId, name: &str) -> Result<Option<Bytes>> {
         self.measure("attachment", self.store.attachment(database, id, name)).await
     }

@@ -8,7 +8,9 @@
 pub mod couch;
 pub mod embedded;
 pub mod lasting;
+mod mapping;
 pub mod measured;
+mod ready;
 mod rows;
 
 use std::sync::Arc;
@@ -38,6 +40,8 @@ pub struct View {
     pub version: u32,
     /// Whether a database has it.
     pub holds: fn(&DbName) -> bool,
+    /// Whether its rows are kept in memory while somebody asks for them: those of lists.
+    pub is_kept: bool,
     /// The twin: gives the rows of a document.
     pub map: fn(&Document, &mut Emit<'_>),
 }
@@ -174,6 +178,12 @@ pub trait Store: Send + Sync + 'static {
         batches.map_ok(|batch| stream::iter(batch.into_iter().map(Ok))).try_flatten().boxed()
     }
 
+    /// A number that changes whenever something of a database was written, so that what was made of it may be used again
+    /// as long as it is the same; None where that is not known.
+    fn version(&self, _database: &DbName) -> Option<u64> {
+        None
+    }
+
     /// A document's attachment; None if it is not there.
     async fn attachment(&self, database: &DbName, id: &DocId, name: &str) -> Result<Option<Bytes>>;
 
@@ -210,6 +220,10 @@ impl<L: OverWrites> Store for L {
 
     fn batches<'a>(&'a self, database: &'a DbName, view: &'a View, query: Query) -> BoxStream<'a, Result<Vec<Row>>> {
         self.store().batches(database, view, query)
+    }
+
+    fn version(&self, database: &DbName) -> Option<u64> {
+        self.store().version(database)
     }
 
     async fn attachment(&self, database: &DbName, id: &DocId, name: &str) -> Result<Option<Bytes>> {

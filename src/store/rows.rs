@@ -22,9 +22,9 @@ const GROWTH: usize = 4;
 #[derive(Debug, Clone)]
 pub struct Row {
     /// The id of the document that emitted it.
-    pub id: String,
+    pub id: Arc<str>,
     /// The key that it was emitted with.
-    pub key: String,
+    pub key: Arc<str>,
     /// The value that it was emitted with.
     pub value: Arc<RawValue>,
     /// The document, if the query asked for documents.
@@ -158,14 +158,14 @@ where
             let Some((batch, query, size, repeated)) = asked else { return Ok(None) };
             let Batch { mut rows, is_last } = batch.await?;
             let is_at = |row: &Row, place: Option<&Place>| {
-                place.is_some_and(|place| place.key == row.key && place.id.as_ref() == Some(&row.id))
+                place.is_some_and(|place| *place.key == *row.key && place.id.as_deref() == Some(&row.id))
             };
             if repeated > 0 {
                 let repeated = rows.iter().take(repeated).take_while(|row| is_at(row, query.start())).count();
                 rows.drain(..repeated);
             }
             let next = rows.last().filter(|_| !is_last).map(|row| {
-                let place = Place { key: row.key.clone(), id: Some(row.id.clone()) };
+                let place = Place { key: row.key.to_string(), id: Some(row.id.to_string()) };
                 // a document may emit a key more than once
                 let repeated = rows.iter().rev().take_while(|row| is_at(row, Some(&place))).count();
                 (query.starting_at(place), next_size(size, &rows), repeated)
@@ -202,7 +202,12 @@ mod tests {
             *from -= least - 1;
             let to = (*from + query.batch).min(300);
             let id = |number: usize| format!("{number:03}");
-            let row = |number| Row { id: id(number), key: id(number), value: Arc::clone(&value), document: None };
+            let row = |number| Row {
+                id: id(number).into(),
+                key: id(number).into(),
+                value: Arc::clone(&value),
+                document: None,
+            };
             let rows: Vec<Row> = (*from..to).map(row).collect();
             *from = to;
             sizes.push(query.batch);

@@ -184,12 +184,12 @@ impl Couch {
 fn is_within(row: &Row, query: &Query) -> bool {
     let first = id_at(query.first.as_ref(), row);
     let last = id_at(query.last.as_ref(), row);
-    first.is_none_or(|first| first <= row.id.as_str()) && last.is_none_or(|last| row.id.as_str() <= last)
+    first.is_none_or(|first| first <= &*row.id) && last.is_none_or(|last| &*row.id <= last)
 }
 
 /// The document's id of a place that is among the rows of a row's key.
 fn id_at<'q>(place: Option<&'q Place>, row: &Row) -> Option<&'q str> {
-    place.filter(|place| place.key == row.key)?.id.as_deref()
+    place.filter(|place| *place.key == *row.key)?.id.as_deref()
 }
 
 #[derive(Deserialize)]
@@ -203,6 +203,6 @@ struct ViewRow {
 impl ViewRow {
     fn with_text_key(self) -> Result<Row> {
         let key = json::text(&self.key).ok_or_else(|| Error::Corrupt(format!("a row's key is {}", self.key)))?;
-        Ok(Row { id: self.id, key, value: Arc::from(self.value), document: self.doc.map(Arc::new) })
+        Ok(Row { id: self.id.into(), key: key.into(), value: Arc::from(self.value), document: self.doc.map(Arc::new) })
     }
 }

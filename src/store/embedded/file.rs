@@ -14,20 +14,21 @@ use serde_json::value::RawValue;
 
 use crate::document::{DbName, DocId, Document};
 
+use super::super::mapping::{Mapped, Mapping, path};
 use super::super::rows::{BATCH_BYTES, Batch};
 use super::super::{Attachments, Direction, Error, Place, Query, Result, Row, View};
 use super::Embedded;
 use super::layout::{
-    CONTENTS, DATABASES, DOCUMENTS, KeyAndNumber, LAST, LAYOUT, META, Mapped, Mapping, ROWS, RowPlace, RowTables,
-    VALUES, corrupt, failed, path, stored,
+    CONTENTS, DATABASES, DOCUMENTS, KeyAndNumber, LAST, LAYOUT, META, ROWS, RowPlace, RowTables, VALUES, corrupt,
+    failed, stored,
 };
 use super::opened::Opened;
-use super::tables::{Tables, attachments_of, set_attachment};
+use super::tables::{attachments_of, set_attachment};
 
 /// The open file, and what its rows are made by.
 pub(super) struct File {
     pub(super) redb: Opened,
-    mapping: Mapping,
+    pub(super) mapping: Arc<Mapping>,
 }
 
 /// What was found of a document.
@@ -47,7 +48,7 @@ impl File {
         let redb = Opened::new(folder.join(Embedded::FILE_NAME))?;
         // a file that was made is on disk when its name is, too
         fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(cannot)?;
-        let file = Self { redb, mapping: Mapping::new(views)? };
+        let file = Self { redb, mapping: Arc::new(Mapping::new(views)?) };
         file.prepare_tables()?;
         Ok(file)
     }
@@ -68,6 +69,24 @@ impl File {
             Some(json) if json.len() > most => Found::Longer(json.len()),
             found => Found::Document(found.map(stored).transpose()?),
         })
+    }
+
+    /// Some documents of a database, as they are now, as far as there is room for them: the first, and those that have
+    /// [`BATCH_BYTES`] together.
+    pub(super) fn documents_of(&self, database: &DbName, ids: &[Arc<str>]) -> Result<Vec<Option<Document>>> {
+        let documents = self.read()?.open_table(DOCUMENTS).map_err(failed)?;
+        let mut found = Vec::with_capacity(ids.len());
+        let mut bytes = 0;
+        for id in ids {
+            if bytes >= BATCH_BYTES {
+                break;
+            }
+            let document = documents.get((database.as_str(), &**id)).map_err(failed)?;
+            let document = document.map(|json| stored(json.value())).transpose()?;
+            bytes += document.as_ref().map_or(0, Document::bytes);
+            found.push(document);
+        }
+        Ok(found)
     }
 
     /// An attachment of a document; None if it is not there.
@@ -142,30 +161,13 @@ impl File {
             let (database, id) = place.value();
             let database = database.parse().map_err(corrupt)?;
             let mapped = self.mapping.map(&database, &stored(json.value())?);
-            mapped.replace(&Mapped::default(), &mut rows, &database, id)?;
+            rows.replace(&database, id, &Mapped::default(), &mapped)?;
         }
         Ok(())
     }
 
     fn read(&self) -> Result<ReadTransaction> {
         self.redb.begin_read()
-    }
-
-    /// Runs `work` in one transaction, which is on disk when it returns, or else has not happened.
-    pub(super) fn write<T>(&self, database: &DbName, work: impl FnOnce(&mut Tables<'_>) -> Result<T>) -> Result<T> {
-        self.redb.write(|transaction| {
-            let databases = transaction.open_table(DATABASES).map_err(failed)?;
-            if databases.get(database.as_str()).map_err(failed)?.is_none() {
-                return Err(Error::MissingDatabase(database.clone()));
-            }
-            work(&mut Tables {
-                mapping: &self.mapping,
-                database,
-                documents: transaction.open_table(DOCUMENTS).map_err(failed)?,
-                rows: RowTables::open(transaction)?,
-                contents: transaction.open_table(CONTENTS).map_err(failed)?,
-            })
-        })
     }
 
     /// The rows of a query in its order: as many as its batch, but no more than the first `least` and those that have
@@ -205,7 +207,7 @@ impl File {
             let value = RawValue::from_string(value.value().to_owned()).map_err(corrupt)?;
             let found = if query.with_documents { documents.get((database, id)).map_err(failed)? } else { None };
             let document = found.map(|json| stored(json.value())).transpose()?.map(Arc::new);
-            let row = Row { id: id.to_owned(), key: key.to_owned(), value: Arc::from(value), document };
+            let row = Row { id: id.into(), key: key.into(), value: Arc::from(value), document };
             bytes += row.bytes();
             batch.rows.push(row);
         }

@@ -1,17 +1,13 @@
-//! What is where in the file: its tables, the rows that views have of a document, and how a key's place is found.
+//! What is where in the file.
 
-use std::collections::BTreeMap;
 use std::io;
-use std::sync::Arc;
 
-use icu_collator::options::CollatorOptions;
-use icu_collator::{Collator, CollatorBorrowed, CollatorPreferences};
 use redb::{Table, TableDefinition, WriteTransaction};
-use serde_json::value::RawValue;
 
 use crate::document::{DbName, Document};
 
-use super::super::{Error, Result, View};
+use super::super::mapping::Mapped;
+use super::super::{Error, Result};
 
 /// Where a row stands in [`ROWS`].
 pub(super) type RowPlace = (&'static str, &'static str, &'static [u8], &'static str);
@@ -47,102 +43,6 @@ pub(super) const LAYOUT: &str = "2";
 /// Sorts after every text that can follow in the same place of a key.
 pub(super) const LAST: &str = "\u{10ffff}";
 
-/// What rows are made by: the views, and the collation of their keys.
-pub(super) struct Mapping {
-    pub(super) views: &'static [View],
-    collator: CollatorBorrowed<'static>,
-}
-
-impl Mapping {
-    /// Errors: the collation's data are not there, which are part of this program.
-    pub(super) fn new(views: &'static [View]) -> Result<Self> {
-        let collator = Collator::try_new(CollatorPreferences::default(), CollatorOptions::default());
-        Ok(Self { views, collator: collator.map_err(corrupt)? })
-    }
-
-    /// The rows that this database's views have of a document.
-    pub(super) fn map(&self, database: &DbName, document: &Document) -> Mapped {
-        let mut mapped = Mapped::default();
-        if document.id().is_none_or(|id| id.starts_with('_')) {
-            return mapped;
-        }
-        for view in self.views.iter().filter(|view| (view.holds)(database)) {
-            let path = path(view);
-            (view.map)(document, &mut |key, value| {
-                let place = (path.clone(), self.sort_key(key));
-                let number = mapped.number(value);
-                mapped.rows.insert(place, (key.to_owned(), number));
-            });
-        }
-        mapped
-    }
-
-    /// Bytes that sort as CouchDB collates the text: by ICU's root collation.
-    pub(super) fn sort_key(&self, key: &str) -> Vec<u8> {
-        let mut sort_key = Vec::with_capacity(key.len() * 2);
-        let Ok(()) = self.collator.write_sort_key_to(key, &mut sort_key);
-        sort_key
-    }
-}
-
-/// A view's name as the file has it.
-pub(super) fn path(view: &View) -> String {
-    format!("{}/{}", view.design, view.name)
-}
-
-/// A document's rows as they are put into [`ROWS`] and [`VALUES`].
-#[derive(Default)]
-pub(super) struct Mapped {
-    /// View, the key's place in the collation -> key, and the number of the value.
-    rows: BTreeMap<(String, Vec<u8>), (String, u32)>,
-    values: Vec<Arc<RawValue>>,
-    /// The value of the last row and its number: mostly it is that of the next row too.
-    last: Option<(Arc<RawValue>, u32)>,
-}
-
-impl Mapped {
-    /// The number of a value, which is kept once.
-    fn number(&mut self, value: &Arc<RawValue>) -> u32 {
-        if let Some((_, number)) = self.last.as_ref().filter(|(last, _)| Arc::ptr_eq(last, value)) {
-            return *number;
-        }
-        let number = self.values.iter().position(|known| known.get() == value.get()).unwrap_or_else(|| {
-            self.values.push(Arc::clone(value));
-            self.values.len() - 1
-        });
-        let number = u32::try_from(number).unwrap_or(u32::MAX);
-        self.last = Some((Arc::clone(value), number));
-        number
-    }
-
-    /// Writes the rows in the place of those that are there.
-    pub(super) fn replace(
-        &self,
-        existing: &Self,
-        tables: &mut RowTables<'_>,
-        database: &DbName,
-        id: &str,
-    ) -> Result<()> {
-        let database = database.as_str();
-        for (view, sort_key) in existing.rows.keys().filter(|place| !self.rows.contains_key(place)) {
-            tables.rows.remove((database, view.as_str(), sort_key.as_slice(), id)).map_err(failed)?;
-        }
-        for (place @ (view, sort_key), row @ (key, number)) in &self.rows {
-            if existing.rows.get(place) != Some(row) {
-                let place = (database, view.as_str(), sort_key.as_slice(), id);
-                tables.rows.insert(place, (key.as_str(), *number)).map_err(failed)?;
-            }
-        }
-        for (number, value) in (0..).zip(&self.values) {
-            tables.values.insert((database, id, number), value.get()).map_err(failed)?;
-        }
-        for (number, _) in (0..).zip(&existing.values).skip(self.values.len()) {
-            tables.values.remove((database, id, number)).map_err(failed)?;
-        }
-        Ok(())
-    }
-}
-
 /// The tables of rows, in a transaction that writes.
 pub(super) struct RowTables<'t> {
     rows: Table<'t, RowPlace, KeyAndNumber>,
@@ -153,6 +53,27 @@ impl<'t> RowTables<'t> {
     pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self> {
         let rows = transaction.open_table(ROWS).map_err(failed)?;
         Ok(Self { rows, values: transaction.open_table(VALUES).map_err(failed)? })
+    }
+
+    /// Writes a document's rows in the place of those that are there.
+    pub(super) fn replace(&mut self, database: &DbName, id: &str, existing: &Mapped, rows: &Mapped) -> Result<()> {
+        let database = database.as_str();
+        for (view, sort_key) in existing.rows.keys().filter(|place| !rows.rows.contains_key(place)) {
+            self.rows.remove((database, view.as_str(), sort_key.as_slice(), id)).map_err(failed)?;
+        }
+        for (place @ (view, sort_key), row @ (key, number)) in &rows.rows {
+            if existing.rows.get(place) != Some(row) {
+                let place = (database, view.as_str(), sort_key.as_slice(), id);
+                self.rows.insert(place, (key.as_str(), *number)).map_err(failed)?;
+            }
+        }
+        for (number, value) in (0..).zip(&rows.values) {
+            self.values.insert((database, id, number), value.get()).map_err(failed)?;
+        }
+        for (number, _) in (0..).zip(&existing.values).skip(rows.values.len()) {
+            self.values.remove((database, id, number)).map_err(failed)?;
+        }
+        Ok(())
     }
 }
 

@@ -1,33 +1,46 @@
 //! The store for those who have no CouchDB: one redb file that keeps CouchDB's rules. A document's view rows are
 //! written in the transaction that writes the document, so a list never reads documents, and what was answered is
-//! on disk.
+//! on disk. What is asked for most is [`ready`](super::ready) in memory, since nobody else writes the file.
 
+mod disk;
 mod file;
 mod layout;
 mod opened;
 mod snapshot;
 mod tables;
+mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::stream::{self, BoxStream, StreamExt};
+use futures::future::try_join_all;
+use futures::pin_mut;
+use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use tokio::sync::{Mutex, mpsc};
 
 use crate::document::{DbName, DocId, Document, Revision};
-use crate::in_flight::{self, SMALL};
+use crate::in_flight;
 
-use super::rows::in_batches;
+use super::ready::{Database, Known, Ready};
+use super::rows::{Batch, in_batches};
 use super::{Attachments, DESIGN, Entry, Error, Query, Result, Row, Server, ServerInfo, Store, View};
 
-use file::{File, Found};
+use disk::Disk;
+use file::File;
 use layout::LAST;
+use tables::Incoming;
+use writer::Writer;
+
+/// How many bytes of what is asked for most are kept in memory.
+const MEMORY: usize = 96 * 1024 * 1024;
 
 /// A folder with one redb file. Only one process may have it open.
 pub struct Embedded {
-    file: Arc<File>,
+    disk: Disk,
+    ready: Arc<Ready>,
+    writer: Arc<Writer>,
     /// Held by who proves that the file can be written: one at a time, however long the disk takes.
     proof: Arc<Mutex<()>>,
 }
@@ -39,7 +52,10 @@ impl Embedded {
     /// Errors: the folder can't be made or written, another process has the store open, the file is no store, or it is
     /// one of a layout that this build does not know.
     pub fn open(folder: &Path, views: &'static [View]) -> Result<Self> {
-        Ok(Self { file: Arc::new(File::open(folder, views)?), proof: Arc::default() })
+        let file = Arc::new(File::open(folder, views)?);
+        let ready = Arc::new(Ready::new(Arc::clone(&file.mapping), MEMORY));
+        let writer = Writer::new(Arc::clone(&file), Arc::clone(&ready));
+        Ok(Self { disk: Disk::of(&file), ready, writer, proof: Arc::default() })
     }
 
     /// The name of a store's file in its folder.
@@ -50,82 +66,135 @@ impl Embedded {
         folder.join(Self::FILE_NAME).exists()
     }
 
-    /// Runs what reads the file, once more after a fault that could be mended.
-    async fn reading<T: Send + 'static>(&self, work: impl Fn(&File) -> Result<T> + Send + 'static) -> Result<T> {
-        self.blocking(move |file| file.redb.read(|| work(file))).await
+    /// The rows of a query in its order, at most as many as its batch: those that are ready, or else the file's.
+    async fn batch(&self, name: &DbName, view: &View, query: Query, least: usize) -> Result<Batch> {
+        if let Some(database) = self.ready.database(name) {
+            if let Some((batch, documents)) = self.ready.batch(&database, view, &query) {
+                return self.with_documents(name, &database, batch, &documents).await;
+            }
+            self.make_ready(name, &database);
+        }
+        self.disk.rows(name, view, query, least).await
     }
 
-    /// Runs what reads or writes the file where it may block.
-    async fn blocking<T: Send + 'static>(&self, work: impl FnOnce(&File) -> Result<T> + Send + 'static) -> Result<T> {
-        let file = Arc::clone(&self.file);
-        tokio::task::spawn_blocking(move || work(&file))
-            .await
-            .unwrap_or_else(|error| Err(Error::Refused(format!("the store's work was cut off: {error}"))))
+    /// Adds the documents that a batch's rows lack; where there are too many, the batch ends before.
+    async fn with_documents(
+        &self,
+        name: &DbName,
+        database: &Arc<Database>,
+        mut batch: Batch,
+        documents: &[Arc<Known>],
+    ) -> Result<Batch> {
+        let lacking: Vec<usize> = (0..documents.len()).filter(|at| batch.rows[*at].document.is_none()).collect();
+        if lacking.is_empty() {
+            return Ok(batch);
+        }
+        let ids: Vec<Arc<str>> = lacking.iter().map(|at| Arc::clone(&batch.rows[*at].id)).collect();
+        let found = {
+            let name = name.clone();
+            self.disk.reading(move |file| file.documents_of(&name, &ids)).await?
+        };
+        if let Some(end) = lacking.get(found.len()) {
+            batch.rows.truncate(*end);
+            batch.is_last = false;
+        }
+        for (at, document) in lacking.into_iter().zip(found) {
+            batch.rows[at].document = document.map(Arc::new);
+            if let Some(document) = &batch.rows[at].document {
+                self.ready.keep(name, database, &documents[at], document);
+            }
+        }
+        Ok(batch)
     }
+
+    /// Reads a database's rows into memory, if nobody does; meanwhile they are the file's.
+    fn make_ready(&self, name: &DbName, database: &Arc<Database>) {
+        if self.ready.is_to_be_loaded(database) {
+            let (disk, ready) = (self.disk.clone(), Arc::clone(&self.ready));
+            let (name, database) = (name.clone(), Arc::clone(database));
+            tokio::spawn(async move {
+                if let Err(error) = load(&disk, &ready, &name, &database).await {
+                    log::error!("{name} is not made ready: {error}");
+                }
+            });
+        }
+    }
+}
+
+async fn load(disk: &Disk, ready: &Ready, name: &DbName, database: &Arc<Database>) -> Result<()> {
+    let Some(mut loader) = ready.load(name, database) else { return Ok(()) };
+    for view in ready.views() {
+        let batches = in_batches(Query::all(), usize::MAX, |query, least| disk.rows(name, &view, query, least));
+        pin_mut!(batches);
+        while let Some(rows) = batches.try_next().await? {
+            if !loader.read(&view, rows) {
+                break;
+            }
+        }
+    }
+    loader.finish();
+    Ok(())
 }
 
 #[async_trait]
 impl Store for Embedded {
-    async fn get(&self, database: &DbName, id: &DocId) -> Result<Option<Arc<Document>>> {
-        let find = |most| {
-            let (database, id) = (database.clone(), id.clone());
-            self.reading(move |file| file.document(&database, &id, most))
-        };
-        let mut most = SMALL;
-        loop {
-            match find(most).await? {
-                Found::Document(found) => return Ok(found.map(Arc::new)),
-                Found::Longer(bytes) => {
-                    in_flight::wait_for(bytes).await;
-                    most = bytes;
-                }
+    async fn get(&self, name: &DbName, id: &DocId) -> Result<Option<Arc<Document>>> {
+        let database = self.ready.database(name);
+        let known = database.as_ref().map(|database| database.known(id.as_str()));
+        if let Some((Some(known), _)) = &known
+            && let Some(document) = known.document()
+        {
+            in_flight::wait_for(document.bytes()).await;
+            return Ok(Some(Arc::clone(document)));
+        }
+        let found = self.disk.document(name, id).await?;
+        if let (Some(database), Some((known, version)), Some(document)) = (&database, &known, &found) {
+            match known {
+                Some(known) => self.ready.keep(name, database, known, document),
+                None => self.ready.keep_new(name, database, *version, id.as_str(), document),
             }
         }
+        Ok(found)
     }
 
-    async fn put(&self, database: &DbName, document: &Document) -> Result<Revision> {
-        let database = database.clone();
+    async fn put(&self, name: &DbName, document: &Document) -> Result<Revision> {
         let document = document.clone();
-        self.blocking(move |file| {
-            file.write(&database, |tables| {
-                let id = id_of(&document)?;
-                let existing = tables.document(&id)?;
-                let current = existing.as_ref().and_then(Document::revision);
-                if current != document.revision() {
-                    return Err(Error::Conflict);
-                }
-                let revision = document.next_revision(current.as_ref());
-                tables.replace(&id, existing.as_ref(), document, &revision)?;
-                Ok(revision)
-            })
-        })
-        .await
+        let id = id_of(&document)?;
+        let plan = |existing: Option<&Document>| {
+            let current = existing.and_then(Document::revision);
+            if current != document.revision() {
+                return Err(Error::Conflict);
+            }
+            let revision = document.next_revision(current.as_ref());
+            Ok((Some((Incoming::read(document)?, revision.clone())), revision))
+        };
+        self.writer.write(name, id, plan).await
     }
 
-    fn batches<'a>(&'a self, database: &'a DbName, view: &'a View, query: Query) -> BoxStream<'a, Result<Vec<Row>>> {
-        in_batches(query, usize::MAX, move |query, least| {
-            let database = database.clone();
-            let view = *view;
-            self.reading(move |file| file.rows(&database, &view, &query, least))
-        })
-        .boxed()
+    fn batches<'a>(&'a self, name: &'a DbName, view: &'a View, query: Query) -> BoxStream<'a, Result<Vec<Row>>> {
+        in_batches(query, usize::MAX, move |query, least| self.batch(name, view, query, least)).boxed()
+    }
+
+    fn version(&self, name: &DbName) -> Option<u64> {
+        self.ready.version(name)
     }
 
     async fn attachment(&self, database: &DbName, id: &DocId, name: &str) -> Result<Option<Bytes>> {
         let database = database.clone();
         let id = id.clone();
         let name = name.to_owned();
-        self.reading(move |file| file.attachment(&database, &id, &name)).await
+        self.disk.reading(move |file| file.attachment(&database, &id, &name)).await
     }
 
     async fn prove_writable(&self) -> Result<()> {
         let proof = Arc::clone(&self.proof).try_lock_owned();
         let proof = proof.map_err(|_| Error::TimedOut("the last proof that it can be written goes on".to_owned()))?;
-        self.blocking(move |file| {
-            let _proof = proof;
-            file.redb.prove_writable()
-        })
-        .await
+        self.disk
+            .blocking(move |file| {
+                let _proof = proof;
+                file.redb.prove_writable()
+            })
+            .await
     }
 }
 
@@ -137,29 +206,24 @@ impl Server for Embedded {
 
     async fn create(&self, database: &DbName) -> Result<()> {
         let database = database.clone();
-        self.blocking(move |file| file.create(&database)).await
+        self.disk.blocking(move |file| file.create(&database)).await
     }
 
     async fn databases(&self) -> Result<Vec<DbName>> {
-        self.reading(File::databases).await
+        self.disk.reading(File::databases).await
     }
 
-    async fn load(&self, database: &DbName, documents: Vec<Document>) -> Result<()> {
-        let database = database.clone();
-        self.blocking(move |file| {
-            file.write(&database, |tables| {
-                for document in documents {
-                    let id = id_of(&document)?;
-                    let revision = document.revision().unwrap_or_else(|| document.next_revision(None));
-                    let existing = tables.document(&id)?;
-                    if existing.as_ref().and_then(Document::revision).is_none_or(|current| current < revision) {
-                        tables.replace(&id, existing.as_ref(), document, &revision)?;
-                    }
-                }
-                Ok(())
-            })
-        })
-        .await
+    async fn load(&self, name: &DbName, documents: Vec<Document>) -> Result<()> {
+        let load = async |document: Document| {
+            let id = id_of(&document)?;
+            let plan = |existing: Option<&Document>| {
+                let revision = document.revision().unwrap_or_else(|| document.next_revision(None));
+                let is_later = existing.and_then(Document::revision).is_none_or(|current| current < revision);
+                Ok((is_later.then(|| Ok((Incoming::read(document)?, revision))).transpose()?, ()))
+            };
+            self.writer.write(name, id, plan).await
+        };
+        try_join_all(documents.into_iter().map(load)).await.map(drop)
     }
 
     async fn dump(
@@ -171,16 +235,17 @@ impl Server for Embedded {
     ) -> Result<Option<Vec<Document>>> {
         let database = database.clone();
         let after = after.map(str::to_owned);
-        self.reading(move |file| file.documents(&database, (after.as_deref(), LAST), limit, attachments)).await
+        self.disk.reading(move |file| file.documents(&database, (after.as_deref(), LAST), limit, attachments)).await
     }
 
     async fn design_documents(&self, database: &DbName) -> Result<Option<Vec<Document>>> {
         let database = database.clone();
         let last = format!("{DESIGN}{LAST}");
-        self.reading(move |file| {
-            file.documents(&database, (Some(DESIGN), last.as_str()), usize::MAX, Attachments::Named)
-        })
-        .await
+        self.disk
+            .reading(move |file| {
+                file.documents(&database, (Some(DESIGN), last.as_str()), usize::MAX, Attachments::Named)
+            })
+            .await
     }
 
     async fn put_design(&self, database: &DbName, document: &Document) -> Result<Revision> {
@@ -193,7 +258,7 @@ impl Server for Embedded {
 
     fn snapshot(&self) -> BoxStream<'static, Result<Entry>> {
         let (sender, entries) = mpsc::channel(1);
-        let file = Arc::clone(&self.file);
+        let file = self.disk.file();
         tokio::task::spawn_blocking(move || {
             if let Err(error) = file.snapshot(&sender) {
                 // who took no more does not need to know
@@ -227,6 +292,7 @@ mod tests {
         name: "v",
         version: 1,
         holds: |_| true,
+        is_kept: false,
         map: |_, emit| emit("old", &Arc::from(json::raw(&1))),
     };
     const AFTER: View = View { version: 2, map: |_, emit| emit("new", &Arc::from(json::raw(&2))), ..BEFORE };
@@ -243,7 +309,7 @@ mod tests {
                 let document = Document::parse(r#"{"_id":"a"}"#).unwrap();
                 store.load(&database, vec![document]).await.unwrap();
                 let rows: Vec<Row> = store.rows(&database, &BEFORE, Query::all()).try_collect().await.unwrap();
-                rows.into_iter().map(|row| row.key).collect::<Vec<_>>()
+                rows.into_iter().map(|row| row.key.to_string()).collect::<Vec<_>>()
             };
             assert_eq!(keys(&[BEFORE]).await, ["old"]);
             assert_eq!(keys(&[AFTER]).await, ["new"]);
@@ -285,7 +351,7 @@ mod tests {
                 transaction.open_table(first).unwrap().insert(("db", "d/v", &b"x"[..], "a"), ("old", "1")).unwrap();
                 Ok(())
             };
-            store.file.redb.write(as_it_was).unwrap();
+            store.disk.file().redb.write(as_it_was).unwrap();
             drop(store);
             for _ in 0..2 {
                 let store = Embedded::open(folder.path(), &[BEFORE]).unwrap();
@@ -305,7 +371,7 @@ mod tests {
             transaction.open_table(META).unwrap().insert("layout", "3").unwrap();
             Ok(())
         };
-        store.file.redb.write(later).unwrap();
+        store.disk.file().redb.write(later).unwrap();
         drop(store);
         let error = Embedded::open(folder.path(), &[BEFORE]).err().unwrap();
         assert!(error.to_string().contains("layout is 3"), "{error}");

@@ -1,67 +1,108 @@
 //! What is written to the tables of the embedded store: documents with their attachments and their rows.
 
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use md5::{Digest, Md5};
-use redb::{ReadableTable, Table};
+use redb::{ReadableTable, Table, WriteTransaction};
 
 use crate::document::{DbName, Document, Revision, json};
 
+use super::super::mapping::Mapping;
+use super::super::ready::Change;
 use super::super::{ATTACHMENTS, Error, Result};
-use super::layout::{Mapping, RowTables, failed, stored};
+use super::layout::{CONTENTS, DATABASES, DOCUMENTS, RowTables, failed, stored};
 
-/// One database's part of the tables, in a transaction that writes.
+/// The tables, in a transaction that writes.
 pub(super) struct Tables<'t> {
-    pub(super) mapping: &'t Mapping,
-    pub(super) database: &'t DbName,
-    pub(super) documents: Table<'t, (&'static str, &'static str), &'static str>,
-    pub(super) rows: RowTables<'t>,
-    pub(super) contents: Table<'t, (&'static str, &'static str, &'static str), &'static [u8]>,
+    mapping: &'t Mapping,
+    databases: Table<'t, &'static str, ()>,
+    documents: Table<'t, (&'static str, &'static str), &'static str>,
+    rows: RowTables<'t>,
+    contents: Table<'t, (&'static str, &'static str, &'static str), &'static [u8]>,
+    changes: Vec<Change>,
+    written: usize,
 }
 
-impl Tables<'_> {
-    pub(super) fn document(&self, id: &str) -> Result<Option<Document>> {
-        let found = self.documents.get((self.database.as_str(), id)).map_err(failed)?;
+impl<'t> Tables<'t> {
+    /// Opens them.
+    pub(super) fn open(transaction: &'t WriteTransaction, mapping: &'t Mapping) -> Result<Self> {
+        Ok(Self {
+            mapping,
+            databases: transaction.open_table(DATABASES).map_err(failed)?,
+            documents: transaction.open_table(DOCUMENTS).map_err(failed)?,
+            rows: RowTables::open(transaction)?,
+            contents: transaction.open_table(CONTENTS).map_err(failed)?,
+            changes: Vec::new(),
+            written: 0,
+        })
+    }
+
+    /// How many bytes of documents were written.
+    pub(super) fn written(&self) -> usize {
+        self.written
+    }
+
+    /// What was written, in its order.
+    pub(super) fn into_changes(self) -> Vec<Change> {
+        self.changes
+    }
+
+    /// Errors: [`Error::MissingDatabase`].
+    pub(super) fn must_have(&self, database: &DbName) -> Result<()> {
+        match self.databases.get(database.as_str()).map_err(failed)? {
+            Some(_) => Ok(()),
+            None => Err(Error::MissingDatabase(database.clone())),
+        }
+    }
+
+    /// A document as it is now.
+    pub(super) fn document(&self, database: &DbName, id: &str) -> Result<Option<Document>> {
+        let found = self.documents.get((database.as_str(), id)).map_err(failed)?;
         found.map(|json| stored(json.value())).transpose()
     }
 
     /// Writes a document, its attachments and its rows in place of those that are there.
     pub(super) fn replace(
         &mut self,
+        database: &DbName,
         id: &str,
         existing: Option<&Document>,
-        document: Document,
+        incoming: Incoming,
         revision: &Revision,
     ) -> Result<()> {
-        let mut document = with_revision(document, revision);
-        self.replace_attachments(id, existing, &mut document, revision)?;
-        let old = existing.map(|existing| self.mapping.map(self.database, existing)).unwrap_or_default();
-        self.mapping.map(self.database, &document).replace(&old, &mut self.rows, self.database, id)?;
-        self.documents.insert((self.database.as_str(), id), document.to_json().as_str()).map_err(failed)?;
+        let document = self.replace_attachments(database, id, existing, incoming, revision)?;
+        let document = with_revision(document, revision);
+        let old = existing.map(|existing| self.mapping.map(database, existing)).unwrap_or_default();
+        let rows = self.mapping.map(database, &document);
+        self.rows.replace(database, id, &old, &rows)?;
+        let json = document.to_json();
+        self.documents.insert((database.as_str(), id), json.as_str()).map_err(failed)?;
+        self.written += json.len();
+        let (database, id, document) = (database.clone(), id.to_owned(), Arc::new(document));
+        self.changes.push(Change { database, id, document, rows });
         Ok(())
     }
 
     /// Keeps the attachments that the document names by a stub, writes those that it brings, and drops the others.
     fn replace_attachments(
         &mut self,
+        database: &DbName,
         id: &str,
         existing: Option<&Document>,
-        document: &mut Document,
+        incoming: Incoming,
         revision: &Revision,
-    ) -> Result<()> {
-        let attachments = attachments_of(document);
-        let mut old = existing.cloned().unwrap_or_default();
-        for (name, _) in attachments_of(&mut old) {
+    ) -> Result<Document> {
+        let Incoming { mut document, contents } = incoming;
+        let attachments = attachments_of(&document);
+        for (name, _) in existing.map(attachments_of).unwrap_or_default() {
             if attachments.iter().all(|(kept, _)| *kept != name) {
-                self.contents.remove((self.database.as_str(), id, name.as_str())).map_err(failed)?;
+                self.contents.remove((database.as_str(), id, name.as_str())).map_err(failed)?;
             }
         }
-        for (name, attachment) in attachments {
-            let Some(data) = attachment.text("data") else { continue };
-            let bytes = STANDARD
-                .decode(data)
-                .map_err(|_| Error::Refused(format!("{id}: the data of attachment {name} is not base64")))?;
-            self.contents.insert((self.database.as_str(), id, name.as_str()), bytes.as_slice()).map_err(failed)?;
+        for (name, attachment, bytes) in contents {
+            self.contents.insert((database.as_str(), id, name.as_str()), bytes.as_slice()).map_err(failed)?;
             let mut stub = Document::new();
             if let Some(kind) = attachment.get("content_type") {
                 stub.set("content_type", kind.to_owned());
@@ -70,14 +111,34 @@ impl Tables<'_> {
             stub.set_text("digest", &format!("md5-{}", STANDARD.encode(Md5::digest(&bytes))));
             stub.set("length", json::raw(&bytes.len()));
             stub.set("stub", json::raw(&true));
-            set_attachment(document, &name, &stub);
+            set_attachment(&mut document, &name, &stub);
         }
-        Ok(())
+        Ok(document)
+    }
+}
+
+/// A document that is to be written.
+pub(super) struct Incoming {
+    document: Document,
+    /// The attachments that it brings.
+    contents: Vec<(String, Document, Vec<u8>)>,
+}
+
+impl Incoming {
+    /// Errors: the data of an attachment is not base64.
+    pub(super) fn read(document: Document) -> Result<Self> {
+        let decoded = |(name, attachment): (String, Document)| {
+            let data = attachment.text("data")?;
+            let refused = |_| Error::Refused(format!("the data of attachment {name} is not base64"));
+            Some(STANDARD.decode(data).map_err(refused).map(|bytes| (name, attachment, bytes)))
+        };
+        let contents = attachments_of(&document).into_iter().filter_map(decoded).collect::<Result<_>>()?;
+        Ok(Self { document, contents })
     }
 }
 
 /// The attachments that a document names.
-pub(super) fn attachments_of(document: &mut Document) -> Vec<(String, Document)> {
+pub(super) fn attachments_of(document: &Document) -> Vec<(String, Document)> {
     let attachments = document.get(ATTACHMENTS).and_then(Document::from_raw).unwrap_or_default();
     attachments.into_iter().filter_map(|(name, raw)| Some((name, Document::from_raw(&raw)?))).collect()
 }

@@ -1,0 +1,66 @@
+//! What reads the file, or writes it, where it may block.
+
+use std::sync::Arc;
+
+use crate::document::{DbName, DocId, Document};
+use crate::in_flight::{self, SMALL};
+
+use super::super::rows::Batch;
+use super::super::{Error, Query, Result, View};
+use super::file::{File, Found};
+
+/// The file, for who must not block.
+#[derive(Clone)]
+pub(super) struct Disk(Arc<File>);
+
+impl Disk {
+    /// A file's.
+    pub(super) fn of(file: &Arc<File>) -> Self {
+        Self(Arc::clone(file))
+    }
+
+    /// The file itself, for who may block.
+    pub(super) fn file(&self) -> Arc<File> {
+        Arc::clone(&self.0)
+    }
+
+    /// A document; a large one once the request that wants it may hold it.
+    pub(super) async fn document(&self, name: &DbName, id: &DocId) -> Result<Option<Arc<Document>>> {
+        let mut most = SMALL;
+        loop {
+            let (name, id) = (name.clone(), id.clone());
+            match self.reading(move |file| file.document(&name, &id, most)).await? {
+                Found::Document(found) => return Ok(found.map(Arc::new)),
+                Found::Longer(bytes) => {
+                    in_flight::wait_for(bytes).await;
+                    most = bytes;
+                }
+            }
+        }
+    }
+
+    /// [`File::rows`].
+    pub(super) async fn rows(&self, name: &DbName, view: &View, query: Query, least: usize) -> Result<Batch> {
+        let (name, view) = (name.clone(), *view);
+        self.reading(move |file| file.rows(&name, &view, &query, least)).await
+    }
+
+    /// Runs what reads the file, once more after a fault that could be mended.
+    pub(super) async fn reading<T: Send + 'static>(
+        &self,
+        work: impl Fn(&File) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.blocking(move |file| file.redb.read(|| work(file))).await
+    }
+
+    /// Runs what reads or writes the file where it may block.
+    pub(super) async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&File) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let file = Arc::clone(&self.0);
+        tokio::task::spawn_blocking(move || work(&file))
+            .await
+            .unwrap_or_else(|error| Err(Error::Refused(format!("the store's work was cut off: {error}"))))
+    }
+}

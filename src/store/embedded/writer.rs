@@ -1,0 +1,161 @@
+//! Writes that wait for each other are done together: many share a commit, which takes about as long for all as for one.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::oneshot;
+use tokio::task::spawn_blocking;
+
+use crate::document::{DbName, Document, Revision};
+
+use super::super::ready::Ready;
+use super::super::{Error, Result};
+use super::file::File;
+use super::tables::{Incoming, Tables};
+
+/// How many writes share a commit at the most, and after how many bytes of documents no other joins them.
+const MOST: usize = 256;
+const MOST_BYTES: usize = 4 * 1024 * 1024;
+
+/// Who writes the file, and keeps what is ready as the file is.
+pub(super) struct Writer {
+    file: Arc<File>,
+    ready: Arc<Ready>,
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    writes: VecDeque<Write>,
+    /// Whether somebody writes, and will come back for those that wait.
+    is_attended: bool,
+}
+
+/// A write of a document that waits.
+struct Write {
+    database: DbName,
+    id: String,
+    plan: Box<Plan>,
+}
+
+/// Says by what is there what becomes of the document, or is told why nothing can.
+type Plan = dyn FnOnce(Result<Option<&Document>>) -> Planned + Send;
+
+/// What is to be written, and who is to be told whether it was committed.
+struct Planned {
+    replacement: Option<(Incoming, Revision)>,
+    tell: Box<dyn FnOnce(Result<()>) + Send>,
+}
+
+impl Writer {
+    /// A writer of a file, from whom `ready` learns what is written.
+    pub(super) fn new(file: Arc<File>, ready: Arc<Ready>) -> Arc<Self> {
+        Arc::new(Self { file, ready, waiting: Mutex::default() })
+    }
+
+    /// Writes a document of a database. It is on disk, and in what is ready, when this returns. Once it was begun it is
+    /// done, whether or not somebody waits for it.
+    ///
+    /// `plan` says by the document that is there what takes its place with which revision, if anything does, and what
+    /// is given then.
+    ///
+    /// Errors: the database is not there; those of `plan`; the file's.
+    pub(super) async fn write<T: Send + 'static>(
+        self: &Arc<Self>,
+        database: &DbName,
+        id: String,
+        plan: impl FnOnce(Option<&Document>) -> Result<(Option<(Incoming, Revision)>, T)> + Send + 'static,
+    ) -> Result<T> {
+        let (sender, done) = oneshot::channel();
+        let plan = Box::new(|existing: Result<Option<&Document>>| {
+            let (replacement, done) = match existing.and_then(plan) {
+                Ok((replacement, done)) => (replacement, Ok(done)),
+                Err(error) => (None, Err(error)),
+            };
+            let tell = Box::new(|committed: Result<()>| {
+                // whoever waits no longer need not know
+                let _ = sender.send(done.and_then(|done| committed.map(|()| done)));
+            });
+            Planned { replacement, tell }
+        });
+        let is_attended = {
+            let mut waiting = self.waiting();
+            waiting.writes.push_back(Write { database: database.clone(), id, plan });
+            std::mem::replace(&mut waiting.is_attended, true)
+        };
+        if !is_attended {
+            let writer = Arc::clone(self);
+            spawn_blocking(move || Attendant(&writer).attend());
+        }
+        done.await.unwrap_or_else(|_| Err(Error::Refused("the store's work was cut off".to_owned())))
+    }
+
+    /// The writes that are done next; None if nobody waits.
+    fn next(&self) -> Option<VecDeque<Write>> {
+        let mut waiting = self.waiting();
+        let many = waiting.writes.len().min(MOST);
+        waiting.is_attended = many > 0;
+        (many > 0).then(|| waiting.writes.drain(..many).collect())
+    }
+
+    /// Does some of the writes in one transaction, and tells what became of each. Gives those that are left.
+    fn commit(&self, mut writes: VecDeque<Write>) -> VecDeque<Write> {
+        let mut planned = Vec::with_capacity(writes.len());
+        let mut is_begun = false;
+        let committed = self.file.redb.write(|transaction| {
+            let mut tables = Tables::open(transaction, &self.file.mapping)?;
+            while tables.written() < MOST_BYTES
+                && let Some(Write { database, id, plan }) = writes.pop_front()
+            {
+                let existing = tables.must_have(&database).and_then(|()| tables.document(&database, &id));
+                let existing = existing.as_ref().map(Option::as_ref).map_err(Error::clone);
+                let Planned { replacement, tell } = plan(existing.clone());
+                planned.push(tell);
+                if let (Some((incoming, revision)), Ok(existing)) = (replacement, existing) {
+                    is_begun = true;
+                    tables.replace(&database, &id, existing, incoming, &revision)?;
+                }
+            }
+            Ok(tables.into_changes())
+        });
+        let committed = committed.map(|changes| changes.into_iter().for_each(|change| self.ready.change(change)));
+        if let Err(fault) = &committed {
+            // what is on disk now is not known, nor would another try end otherwise
+            if is_begun {
+                self.ready.forget();
+            }
+            planned.extend(writes.drain(..).map(|write| (write.plan)(Err(fault.clone())).tell));
+        }
+        for tell in planned {
+            tell(committed.clone());
+        }
+        writes
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Who writes for all.
+struct Attendant<'w>(&'w Writer);
+
+impl Attendant<'_> {
+    /// Writes until nobody waits.
+    fn attend(&self) {
+        while let Some(mut writes) = self.0.next() {
+            while !writes.is_empty() {
+                writes = self.0.commit(writes);
+            }
+        }
+    }
+}
+
+impl Drop for Attendant<'_> {
+    fn drop(&mut self) {
+        // whoever writes next attends to those that wait
+        if std::thread::panicking() {
+            self.0.waiting().is_attended = false;
+        }
+    }
+}

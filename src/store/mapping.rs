@@ -1,0 +1,81 @@
+//! The rows that views have of a document, made by their native twins, and how a key's place among the rows is found.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use icu_collator::options::CollatorOptions;
+use icu_collator::{Collator, CollatorBorrowed, CollatorPreferences};
+use serde_json::value::RawValue;
+
+use crate::document::{DbName, Document};
+
+use super::{Error, Result, View};
+
+/// What rows are made by: the views, and the collation of their keys.
+pub(super) struct Mapping {
+    pub(super) views: &'static [View],
+    collator: CollatorBorrowed<'static>,
+}
+
+impl Mapping {
+    /// Errors: the collation's data are not there, which are part of this program.
+    pub(super) fn new(views: &'static [View]) -> Result<Self> {
+        let collator = Collator::try_new(CollatorPreferences::default(), CollatorOptions::default());
+        Ok(Self { views, collator: collator.map_err(|error| Error::Corrupt(error.to_string()))? })
+    }
+
+    /// The rows that this database's views have of a document.
+    pub(super) fn map(&self, database: &DbName, document: &Document) -> Mapped {
+        let mut mapped = Mapped::default();
+        if document.id().is_none_or(|id| id.starts_with('_')) {
+            return mapped;
+        }
+        for view in self.views.iter().filter(|view| (view.holds)(database)) {
+            let path = path(view);
+            (view.map)(document, &mut |key, value| {
+                let place = (path.clone(), self.sort_key(key));
+                let number = mapped.number(value);
+                mapped.rows.insert(place, (key.to_owned(), number));
+            });
+        }
+        mapped
+    }
+
+    /// Bytes that sort as CouchDB collates the text: by ICU's root collation.
+    pub(super) fn sort_key(&self, key: &str) -> Vec<u8> {
+        let mut sort_key = Vec::with_capacity(key.len() * 2);
+        let Ok(()) = self.collator.write_sort_key_to(key, &mut sort_key);
+        sort_key
+    }
+}
+
+/// A view's name with that of its design document.
+pub(super) fn path(view: &View) -> String {
+    format!("{}/{}", view.design, view.name)
+}
+
+/// A document's rows.
+#[derive(Default)]
+pub(super) struct Mapped {
+    /// View, the key's place in the collation -> key, and the number of the value.
+    pub(super) rows: BTreeMap<(String, Vec<u8>), (String, u32)>,
+    pub(super) values: Vec<Arc<RawValue>>,
+    /// The value of the last row and its number: mostly it is that of the next row too.
+    last: Option<(Arc<RawValue>, u32)>,
+}
+
+impl Mapped {
+    /// The number of a value, which is kept once.
+    fn number(&mut self, value: &Arc<RawValue>) -> u32 {
+        if let Some((_, number)) = self.last.as_ref().filter(|(last, _)| Arc::ptr_eq(last, value)) {
+            return *number;
+        }
+        let number = self.values.iter().position(|known| known.get() == value.get()).unwrap_or_else(|| {
+            self.values.push(Arc::clone(value));
+            self.values.len() - 1
+        });
+        let number = u32::try_from(number).unwrap_or(u32::MAX);
+        self.last = Some((Arc::clone(value), number));
+        number
+    }
+}

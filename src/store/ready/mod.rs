@@ -1,0 +1,310 @@
+//! What is asked for most, kept in memory: the rows of lists, and documents. A database in use is a snapshot that nobody
+//! changes, read without a lock or a change of thread; each write makes the next one, which takes its place at once.
+//!
+//! Whoever writes tells every change, after it is on disk and before anybody is told that it is: so what is read here is
+//! what the store holds. Which databases are kept is bounded by their bytes; the one that nobody asked for the longest is
+//! left out first.
+
+mod snapshot;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwap;
+use moka::ops::compute::Op;
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
+use serde_json::value::RawValue;
+
+use crate::document::{DbName, Document};
+
+use super::mapping::{Mapped, Mapping, path};
+use super::rows::Batch;
+use super::{Query, Row, View};
+
+use snapshot::{COST_OF_ROW, NewRow, Snapshot, cost};
+
+pub(super) use snapshot::Known;
+
+/// What a database costs of which little is known.
+const COST_OF_DATABASE: usize = 4 * 1024;
+
+/// By how much a database grows, at least, before it is weighed again.
+const WEIGHED_BY: usize = 64 * 1024;
+
+/// The databases that are kept.
+pub(super) struct Ready {
+    mapping: Arc<Mapping>,
+    /// The views whose rows are kept, with their names.
+    views: Vec<(View, String)>,
+    databases: Cache<DbName, Arc<Database>>,
+    versions: AtomicU64,
+    most: usize,
+}
+
+/// A database that is kept.
+pub(super) struct Database {
+    now: ArcSwap<Snapshot>,
+    loading: Mutex<Loading>,
+    /// Its bytes when it was last weighed.
+    weighed: AtomicUsize,
+}
+
+/// How far the rows of a database are loaded. Whoever changes the snapshot holds it.
+enum Loading {
+    /// Nobody asked for them yet.
+    Not,
+    /// They are being read. What changes meanwhile waits until they are there.
+    Begun(Vec<Change>),
+    /// They are there.
+    Done,
+    /// They are more than may be kept.
+    TooMany,
+}
+
+/// A document that was written.
+pub(super) struct Change {
+    pub(super) database: DbName,
+    pub(super) id: String,
+    pub(super) document: Arc<Document>,
+    pub(super) rows: Mapped,
+}
+
+/// Reads a database's rows into memory. If it is dropped before it has finished, whoever asks for them next begins again.
+pub(super) struct Loader<'r> {
+    ready: &'r Ready,
+    name: &'r DbName,
+    database: Arc<Database>,
+    documents: HashMap<Arc<str>, Vec<NewRow>>,
+    bytes: usize,
+}
+
+impl Ready {
+    /// Keeps databases of so many bytes, and the rows that `mapping` makes for those views that are kept.
+    pub(super) fn new(mapping: Arc<Mapping>, most: usize) -> Self {
+        let weigh = |_: &DbName, database: &Arc<Database>| u32::try_from(database.weigh()).unwrap_or(u32::MAX);
+        let databases = Cache::builder().max_capacity(most as u64).weigher(weigh);
+        Self {
+            views: mapping.views.iter().filter(|view| view.is_kept).map(|view| (*view, path(view))).collect(),
+            mapping,
+            databases: databases.eviction_policy(EvictionPolicy::lru()).build(),
+            versions: AtomicU64::new(1),
+            most,
+        }
+    }
+
+    /// A database, if such are kept. Whoever asks for one is the reason why it is kept.
+    pub(super) fn database(&self, name: &DbName) -> Option<Arc<Database>> {
+        let is_kept = self.views.iter().any(|(view, _)| (view.holds)(name));
+        is_kept
+            .then(|| self.databases.get(name).unwrap_or_else(|| self.databases.get_with_by_ref(name, || self.made())))
+    }
+
+    fn made(&self) -> Arc<Database> {
+        let snapshot = Snapshot::of_version(self.next_version());
+        Arc::new(Database {
+            now: ArcSwap::from_pointee(snapshot),
+            loading: Mutex::new(Loading::Not),
+            weighed: AtomicUsize::new(0),
+        })
+    }
+
+    /// What tells whether anything of a database was written since; None if that is not known.
+    pub(super) fn version(&self, name: &DbName) -> Option<u64> {
+        let now = self.databases.get(name)?.now.load_full();
+        now.has_rows().then_some(now.version)
+    }
+
+    /// A document was written.
+    pub(super) fn change(&self, change: Change) {
+        let Some(database) = self.databases.get(&change.database) else { return };
+        let name = change.database.clone();
+        let mut loading = database.loading();
+        let mut next = Snapshot::clone(&database.now.load());
+        // whoever reads a document meanwhile sees that it may be another one
+        next.version = self.next_version();
+        match &mut *loading {
+            Loading::Begun(changes) => {
+                // a document that is known must not be older than what is on disk
+                next.replace(&change.id, Some(Arc::clone(&change.document)), Vec::new());
+                changes.push(change);
+            }
+            _ => self.apply(&mut next, change),
+        }
+        database.now.store(Arc::new(next));
+        drop(loading);
+        self.weigh(&name, &database);
+    }
+
+    fn apply(&self, next: &mut Snapshot, change: Change) {
+        let Change { id, document, rows, .. } = change;
+        let rows = if next.has_rows() { self.new_rows(rows) } else { Vec::new() };
+        let is_room = next.bytes.load(Relaxed) + cost(&document) <= self.most / 2;
+        next.replace(&id, is_room.then_some(document), rows);
+    }
+
+    /// A document's rows of the views that are kept.
+    fn new_rows(&self, mapped: Mapped) -> Vec<NewRow> {
+        let Mapped { rows, values, .. } = mapped;
+        let kept = |((view, place), (key, number)): ((String, Vec<u8>), (String, u32))| {
+            let value = values.get(usize::try_from(number).ok()?)?;
+            let index = self.views.iter().position(|(_, kept)| *kept == view)?;
+            Some((index, place, key.into(), Arc::clone(value)))
+        };
+        rows.into_iter().filter_map(kept).collect()
+    }
+
+    /// Which of the kept views one is.
+    fn index(&self, view: &View) -> Option<usize> {
+        self.views.iter().position(|(kept, _)| kept.name == view.name && kept.design == view.design)
+    }
+
+    /// The rows of a query in its order, at most as many as its batch, and the documents that they are of, if it wants
+    /// them; None if the rows are not kept.
+    pub(super) fn batch(&self, database: &Database, view: &View, query: &Query) -> Option<(Batch, Vec<Arc<Known>>)> {
+        database.now.load().batch(self.index(view)?, query, &self.mapping)
+    }
+
+    /// Keeps a document that was read of what is known, if there is room.
+    pub(super) fn keep(&self, name: &DbName, database: &Arc<Database>, known: &Known, document: &Arc<Document>) {
+        if database.bytes() + cost(document) <= self.most / 2 {
+            known.set_document(document);
+            self.weigh(name, database);
+        }
+    }
+
+    /// Keeps a document of which nothing was known at `version`, if nothing was written since, and there is room.
+    pub(super) fn keep_new(
+        &self,
+        name: &DbName,
+        database: &Arc<Database>,
+        version: u64,
+        id: &str,
+        document: &Arc<Document>,
+    ) {
+        let loading = database.loading();
+        let now = database.now.load();
+        if now.version != version || now.known(id).is_some() || database.bytes() + cost(document) > self.most / 2 {
+            return;
+        }
+        let mut next = Snapshot::clone(&now);
+        next.add(id.into(), Some(Arc::clone(document)), Vec::new());
+        database.now.store(Arc::new(next));
+        drop(loading);
+        self.weigh(name, database);
+    }
+
+    /// Whether nobody began to load a database's rows.
+    pub(super) fn is_to_be_loaded(&self, database: &Database) -> bool {
+        matches!(*database.loading(), Loading::Not)
+    }
+
+    /// Begins to load a database's rows, if nobody did.
+    pub(super) fn load<'r>(&'r self, name: &'r DbName, database: &Arc<Database>) -> Option<Loader<'r>> {
+        let mut loading = database.loading();
+        matches!(*loading, Loading::Not).then(|| {
+            *loading = Loading::Begun(Vec::new());
+            Loader { ready: self, name, database: Arc::clone(database), documents: HashMap::new(), bytes: 0 }
+        })
+    }
+
+    /// The views whose rows are kept.
+    pub(super) fn views(&self) -> impl Iterator<Item = View> + '_ {
+        self.views.iter().map(|(view, _)| *view)
+    }
+
+    /// Forgets all: nobody knows what is on disk.
+    pub(super) fn forget(&self) {
+        self.databases.invalidate_all();
+    }
+
+    /// Has a database that grew counted anew, as long as it is the one that is kept.
+    fn weigh(&self, name: &DbName, database: &Arc<Database>) {
+        let (bytes, weighed) = (database.bytes(), database.weighed.load(Relaxed));
+        if bytes.abs_diff(weighed) > WEIGHED_BY.max(weighed / 8) {
+            self.databases.entry_by_ref(name).and_compute_with(|kept| match kept {
+                Some(kept) if Arc::ptr_eq(kept.value(), database) => Op::Put(Arc::clone(database)),
+                _ => Op::Nop,
+            });
+        }
+    }
+
+    fn next_version(&self) -> u64 {
+        self.versions.fetch_add(1, Relaxed)
+    }
+}
+
+impl Loader<'_> {
+    /// Takes in rows of a view that were read. False if they are more than may be kept: then no more need be read.
+    pub(super) fn read(&mut self, view: &View, rows: Vec<Row>) -> bool {
+        let Some(index) = self.ready.index(view) else { return true };
+        for row in rows {
+            let place = self.ready.mapping.sort_key(&row.key);
+            let of_document = self.documents.entry(row.id).or_default();
+            // a document's rows mostly share their value
+            let value = of_document.last().map(|(.., value)| value).filter(|value| value.get() == row.value.get());
+            self.bytes += COST_OF_ROW + if value.is_none() { row.value.get().len() } else { 0 };
+            let value: Arc<RawValue> = value.map_or(row.value, Arc::clone);
+            of_document.push((index, place, row.key, value));
+        }
+        self.fits()
+    }
+
+    /// From now on the rows that were read are kept, with what changed meanwhile.
+    pub(super) fn finish(mut self) {
+        let mut loading = self.database.loading();
+        let Loading::Begun(changes) = std::mem::replace(&mut *loading, Loading::TooMany) else { return };
+        if self.fits() {
+            let now = self.database.now.load();
+            let mut next = now.of_views(self.ready.views.len());
+            for (id, rows) in std::mem::take(&mut self.documents) {
+                let document = now.known(&id).and_then(|known| known.document().cloned());
+                next.replace(&id, document, rows);
+            }
+            for change in changes {
+                self.ready.apply(&mut next, change);
+            }
+            next.version = self.ready.next_version();
+            self.database.now.store(Arc::new(next));
+            *loading = Loading::Done;
+        }
+        drop(loading);
+        self.ready.weigh(self.name, &self.database);
+    }
+
+    fn fits(&self) -> bool {
+        self.bytes <= self.ready.most / 2
+    }
+}
+
+impl Drop for Loader<'_> {
+    fn drop(&mut self) {
+        let mut loading = self.database.loading();
+        if matches!(*loading, Loading::Begun(_)) {
+            *loading = Loading::Not;
+        }
+    }
+}
+
+impl Database {
+    /// What is known of a document now, and of which version that is.
+    pub(super) fn known(&self, id: &str) -> (Option<Arc<Known>>, u64) {
+        let now = self.now.load();
+        (now.known(id).cloned(), now.version)
+    }
+
+    fn bytes(&self) -> usize {
+        self.now.load().bytes.load(Relaxed) + COST_OF_DATABASE
+    }
+
+    fn weigh(&self) -> usize {
+        let bytes = self.bytes();
+        self.weighed.store(bytes, Relaxed);
+        bytes
+    }
+
+    fn loading(&self) -> MutexGuard<'_, Loading> {
+        self.loading.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
