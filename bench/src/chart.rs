@@ -10,6 +10,9 @@ use crate::results::Results;
 const WIDTH: u32 = 1000;
 const BAR: u32 = 16;
 
+/// Bars that would fit where the legend stands, below the others.
+const LEGEND: u32 = 5;
+
 /// Where names stand, left of the bars.
 const NAMES: u32 = 300;
 
@@ -28,7 +31,7 @@ pub fn draw(results: &Results, file: &Path) -> Result<(), Box<dyn Error>> {
     }
     let most = bars.iter().map(|(_, rate, _)| *rate).fold(10.0, f64::max) * 2.0;
     let least = bars.iter().map(|(_, rate, _)| *rate).fold(1.0, f64::min) / 2.0;
-    let height = BAR * bars.len() as u32 + 100;
+    let height = BAR * (bars.len() as u32 + LEGEND) + 80;
     let area = SVGBackend::new(file, (WIDTH, height)).into_drawing_area();
     area.fill(&WHITE)?;
     let font = || ("sans-serif", 13).into_font();
@@ -37,8 +40,14 @@ pub fn draw(results: &Results, file: &Path) -> Result<(), Box<dyn Error>> {
         .margin(10)
         .x_label_area_size(30)
         .y_label_area_size(NAMES)
-        .build_cartesian_2d((least..most).log_scale(), 0.0..bars.len() as f64)?;
-    chart.configure_mesh().disable_y_mesh().disable_y_axis().x_label_style(font()).draw()?;
+        .build_cartesian_2d((least..most).log_scale(), -f64::from(LEGEND)..bars.len() as f64)?;
+    chart
+        .configure_mesh()
+        .disable_y_mesh()
+        .disable_y_axis()
+        .x_label_style(font())
+        .x_label_formatter(&|rate| format!("{rate:.0}"))
+        .draw()?;
     let from_top = |place: usize| (bars.len() - place) as f64;
     let legend = [
         (OURS, "crossbar-groups"),

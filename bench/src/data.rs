@@ -171,7 +171,7 @@ impl Account {
         let endpoint = |place: usize| {
             let (kind, ids) = kinds[place % 2];
             let id = ids[(number + place / 2) % ids.len()].clone();
-            (id, json!({"type": kind, "weight": place + 1, "delay": 0, "timeout": 20}))
+            (id, json!({"type": kind, "weight": place + 1, "timeout": 20}))
         };
         let endpoints: Map<String, Value> = (0..endpoints).map(endpoint).collect();
         self.document(

@@ -96,13 +96,14 @@ impl Results {
         Ok(results)
     }
 
-    /// A request whose name goes on with ` (` is the one of that name in a larger account.
+    /// A request whose name goes on with ` (` is the one of that name in a larger account, asked at another time: what
+    /// the bare server gave at either time tells how fast the machine was.
     fn compare_growth(&mut self) {
         for row in &self.rows {
             let Some((name, _)) = row.request.split_once(" (") else { continue };
             let smaller = self.rows.iter().find(|smaller| smaller.store == row.store && smaller.request == name);
-            if let Some(smaller) = smaller {
-                let times = format!("{:.2}", smaller.rate / row.rate);
+            if let Some([Some(smaller), Some(larger)]) = smaller.map(|smaller| [smaller.ratios()[0], row.ratios()[0]]) {
+                let times = format!("{:.2}", smaller / larger);
                 self.facts.push([format!("{}: {}", row.store, row.request), times, "times as long".to_owned()]);
             }
         }
