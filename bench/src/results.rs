@@ -116,7 +116,7 @@ impl Results {
                 .map(str::to_owned),
         ];
         for row in &self.rows {
-            let [to_bare, to_below] = row.ratios().map(|ratio| figure(ratio, 3));
+            let [to_bare, to_below] = row.ratios().map(|ratio| figure(ratio, if ratio < Some(0.01) { 4 } else { 3 }));
             lines.push([
                 row.store.clone(),
                 row.request.clone(),
@@ -143,7 +143,7 @@ impl Results {
         let mut tsv = "store\trequest\trate\tp50_us\tp99_us\tto_bare\tto_below\trest_kb\tpeak_kb\n".to_owned();
         for row in &self.rows {
             let Row { store, request, rate, p50, p99, rest, peak, .. } = row;
-            let [to_bare, to_below] = row.ratios().map(|ratio| figure(ratio, 4));
+            let [to_bare, to_below] = row.ratios().map(|ratio| figure(ratio, 6));
             let _ = writeln!(
                 tsv,
                 "{store}\t{request}\t{rate:.1}\t{p50:.0}\t{p99:.0}\t{to_bare}\t{to_below}\t{rest:.0}\t{peak:.0}"
