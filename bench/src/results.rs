@@ -133,7 +133,7 @@ impl Results {
         }
         let mut table = aligned(&lines);
         for [name, value, unit] in &self.facts {
-            let _ = write!(table, "{}- {name}: {value} {unit}\n", if table.ends_with("|\n") { "\n" } else { "" });
+            let _ = writeln!(table, "{}- {name}: {value} {unit}", if table.ends_with("|\n") { "\n" } else { "" });
         }
         table
     }
