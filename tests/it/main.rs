@@ -26,6 +26,7 @@ mod nodes;
 mod notices;
 mod operate;
 mod paging;
+mod ready;
 mod secrets;
 mod store;
 mod system;
