@@ -69,8 +69,8 @@ use store::measured::Measured;
 use tls::Identity;
 use world::World;
 
-/// How long requests under way may take when the service stops. With [`ADMIN_GRACE_S`] and
-/// [`background::PATIENCE`] it is less than systemd waits (`packaging/crossbar-groups.service`).
+/// How long requests under way may take when the service stops. With [`ADMIN_GRACE_S`],
+/// [`background::PATIENCE`] and [`logging::PATIENCE`] it is less than systemd waits (`packaging/crossbar-groups.service`).
 const GRACE_S: u64 = 25;
 
 /// The same at the admin's address.
@@ -236,7 +236,7 @@ mod tests {
     fn the_service_stops_before_systemd_kills_it() {
         let unit = include_str!("../packaging/crossbar-groups.service");
         let waits = unit.lines().find_map(|line| line.strip_prefix("TimeoutStopSec=")).unwrap();
-        let longest = GRACE_S + ADMIN_GRACE_S + background::PATIENCE.as_secs();
+        let longest = GRACE_S + ADMIN_GRACE_S + background::PATIENCE.as_secs() + logging::PATIENCE.as_secs();
         assert!(longest < waits.parse().unwrap(), "{longest} s");
     }
 }

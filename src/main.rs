@@ -11,7 +11,7 @@ use clap::Parser;
 use mimalloc::MiMalloc;
 
 use crossbar_groups::config::{Command, CommandLine};
-use crossbar_groups::logging::{self, LogFormat};
+use crossbar_groups::logging;
 
 /// Memory that is no longer needed goes back to the system, also after many requests at once; glibc's own keeps it.
 #[global_allocator]
@@ -34,14 +34,24 @@ fn main() -> ExitCode {
             };
         }
     };
-    logging::start(match &arguments.command {
-        Command::Serve(arguments) => arguments.log_format,
-        _ => LogFormat::default(),
-    });
-    match actix_web::rt::System::new().block_on(commands::run(arguments.command)) {
-        Ok(status) => status,
+    let log = match &arguments.command {
+        Command::Serve(arguments) => logging::start_aside(arguments.log_format),
+        _ => Ok(logging::start()),
+    };
+    let log = match log {
+        Ok(log) => log,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: no log: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match actix_web::rt::System::new().block_on(commands::run(arguments.command)) {
+        Ok(status) => {
+            log.end("");
+            status
+        }
+        Err(error) => {
+            log.end(&format!("error: {error:#}\n"));
             ExitCode::FAILURE
         }
     }

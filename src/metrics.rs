@@ -10,6 +10,7 @@ use prometheus::{
 };
 
 use crate::budgets::Budget;
+use crate::logging;
 
 /// The bounds of the histograms' buckets, in seconds.
 const LATENCIES: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0];
@@ -110,6 +111,7 @@ impl Metrics {
             Box::new(metrics.notices_queued.clone()),
             Box::new(metrics.notices_sent.clone()),
             Box::new(metrics.notices_dropped.clone()),
+            Box::new(logging::lost()),
             Box::new(started_at),
             Box::new(build),
         ] {

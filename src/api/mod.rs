@@ -15,6 +15,7 @@ mod held;
 mod incoming;
 mod limit;
 mod list;
+mod loggable;
 mod negotiation;
 mod nouns;
 mod pages;
@@ -47,6 +48,7 @@ use body::Body;
 use conditions::Conditions;
 use context::Authorized;
 use incoming::Incoming;
+use loggable::{LoggablePath, OrDash};
 use path::{NamedAccount, Path};
 use resource::Resource;
 use response::Frame;
@@ -89,13 +91,14 @@ pub async fn respond(request: HttpRequest, payload: web::Payload, api: web::Data
     let status = response.status().as_u16();
     let took = started.elapsed();
     api.metrics.request(frame.route, known_method(method), status, took);
-    let path = loggable(request.path());
+    // none of it is made into a text before it is known to be logged
+    let path = LoggablePath(request.path());
     log::info!(
         request_id = frame.request_id.as_str(),
-        client = api.limiter.client(&request).map_or_else(|| "-".to_owned(), |client| client.to_string()).as_str(),
+        client:% = OrDash(api.limiter.client(&request)),
         account = frame.account.as_ref().map_or("-", AccountId::as_str),
         method = method,
-        path = path.as_str(),
+        path:% = path,
         status = status,
         ms = (took.as_secs_f64() * 10_000.0).round() / 10.0;
         "{method} {path} {status}"
@@ -400,12 +403,4 @@ fn known_method(method: &str) -> &'static str {
 fn is_allowed(resource: &Resource, method: &Method, verb: Verb) -> bool {
     let has = |verb: Verb| resource.methods().contains(&verb.done());
     has(verb) && (method == Method::POST || Verb::named(method.as_str()).is_some_and(has))
-}
-
-/// A path as it may be logged: Kazoo's clients also put tokens into paths, which are longer than any id.
-fn loggable(path: &str) -> String {
-    const LONGEST: usize = 64;
-    let shown =
-        |segment: &str| if segment.len() > LONGEST { "…".to_owned() } else { segment.escape_debug().to_string() };
-    path.split('/').map(shown).collect::<Vec<_>>().join("/")
 }

@@ -20,6 +20,7 @@ mod faults;
 mod guessing;
 mod hostile;
 mod life;
+mod logging;
 mod matrix;
 mod memory;
 mod nodes;
