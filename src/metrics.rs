@@ -15,6 +15,15 @@ use crate::logging;
 /// The bounds of the histograms' buckets, in seconds.
 const LATENCIES: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0];
 
+/// What is counted of a cache.
+#[derive(Debug, Clone)]
+pub struct CacheLookups {
+    /// What was remembered.
+    pub hits: IntCounter,
+    /// What was not.
+    pub misses: IntCounter,
+}
+
 /// The counters of one application.
 #[derive(Clone)]
 pub struct Metrics {
@@ -167,9 +176,10 @@ impl Metrics {
         self.writes_refused.inc();
     }
 
-    /// Something was looked up that may be remembered.
-    pub fn cache_lookup(&self, of: &str, was_remembered: bool) {
-        self.cache_lookups.with_label_values(&[of, if was_remembered { "hit" } else { "miss" }]).inc();
+    /// How often something of a kind was looked up that may be remembered, and was, or was not: to be counted by who looks.
+    pub fn cache_lookups(&self, of: &str) -> CacheLookups {
+        let of = |outcome| self.cache_lookups.with_label_values(&[of, outcome]);
+        CacheLookups { hits: of("hit"), misses: of("miss") }
     }
 
     /// A change notice was taken into the queue.

@@ -75,7 +75,7 @@ pub mod fuzzing {
 pub async fn respond(request: HttpRequest, payload: web::Payload, api: web::Data<Api>) -> HttpResponse {
     let started = Instant::now();
     let mut frame = api.frame(&request);
-    let response = match api.answer(&request, payload, &mut frame).await {
+    let response = match Box::pin(api.answer(&request, payload, &mut frame)).await {
         Ok(response) => response,
         Err(error) => {
             if let Some(budget) = error.budget() {
@@ -148,13 +148,13 @@ impl Api {
         frame.is_first_version = !path.has_pages;
 
         // the body, and a place to be answered in
-        let collected = body::collect(payload, budgets, &self.admission, async || self.is_believed(request).await);
+        let collected = body::collect(payload, budgets, &self.admission, async || Box::pin(self.is_believed(request)).await);
         let collected = in_time(budgets.body_time_out, Budget::BodyTime, collected);
         let (body, charge) = collected.await?;
         let _place = self.admission.enter()?;
         let answered = async {
             let body = body::read(request, body, budgets.max_nesting).await?;
-            self.answer_to(&Incoming::new(request.clone(), body), &path, frame).await
+            Box::pin(self.answer_to(&Incoming::new(request.clone(), body), &path, frame)).await
         };
         let answered = Box::pin(in_flight::of_request(Arc::clone(&charge), answered));
         let response = in_time(budgets.deadline, Budget::Deadline, answered).await?;
@@ -205,14 +205,15 @@ impl Api {
         // what needs no token; one that is sent is held to its restrictions
         if path.is_open {
             let identity = match credentials {
-                Credentials::Basic(_) => self.sign_in(incoming, &credentials).await?,
+                Credentials::Basic(_) => Box::pin(self.sign_in(incoming, &credentials)).await?,
                 _ => identity,
             };
             if let Ok(identity) = identity {
                 self.must_be_permitted(&identity, None, path, verb).await?;
             }
             frame.negotiate(request, incoming)?;
-            return frame.respond(self.open(incoming, path, frame).await?, &self.budgets).await;
+            let answer = Box::pin(self.open(incoming, path, frame)).await?;
+            return frame.respond(answer, &self.budgets).await;
         }
 
         // the account, the credentials, the right
@@ -226,7 +227,7 @@ impl Api {
         let account = account?;
         frame.account = account.as_ref().map(|account| account.id);
         let identity = match credentials {
-            Credentials::Basic(_) => self.sign_in(incoming, &credentials).await??,
+            Credentials::Basic(_) => Box::pin(self.sign_in(incoming, &credentials)).await??,
             _ => {
                 self.limiter.request(request, frame.account)?;
                 identity?
@@ -369,13 +370,13 @@ impl Api {
 impl Authorized<'_> {
     async fn answer(&self, verb: Verb) -> Result<Answer, Error> {
         match (&self.path.resource, verb) {
-            (Resource::Documents(kind), Verb::Get) => list::list(self, kind).await,
-            (Resource::Documents(kind), Verb::Put) => documents::create(self, kind).await,
-            (Resource::Document(kind, id), Verb::Get) => documents::read(self, kind, id).await,
-            (Resource::Document(kind, id), Verb::Post) => documents::replace(self, kind, id).await,
-            (Resource::Document(kind, id), Verb::Patch) => documents::patch(self, kind, id).await,
-            (Resource::Document(kind, id), Verb::Delete) => documents::delete(self, kind, id).await,
-            _ => self.api.schemas(self.incoming, self.path).await,
+            (Resource::Documents(kind), Verb::Get) => Box::pin(list::list(self, kind)).await,
+            (Resource::Documents(kind), Verb::Put) => Box::pin(documents::create(self, kind)).await,
+            (Resource::Document(kind, id), Verb::Get) => Box::pin(documents::read(self, kind, id)).await,
+            (Resource::Document(kind, id), Verb::Post) => Box::pin(documents::replace(self, kind, id)).await,
+            (Resource::Document(kind, id), Verb::Patch) => Box::pin(documents::patch(self, kind, id)).await,
+            (Resource::Document(kind, id), Verb::Delete) => Box::pin(documents::delete(self, kind, id)).await,
+            _ => Box::pin(self.api.schemas(self.incoming, self.path)).await,
         }
     }
 }

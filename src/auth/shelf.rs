@@ -11,7 +11,7 @@ use governor::{DefaultDirectRateLimiter, NotUntil, Quota, RateLimiter};
 use moka::future::Cache;
 use tokio::sync::Mutex;
 
-use crate::metrics::Metrics;
+use crate::metrics::{CacheLookups, Metrics};
 
 use super::error::Error;
 
@@ -66,11 +66,10 @@ impl<T> Clone for Kept<T> {
 
 /// The documents of one kind.
 pub(super) struct Shelf<K, T> {
-    kind: &'static str,
     kept: Cache<K, Kept<T>>,
     /// Who reads a document anew; others who want it wait for what they read.
     reading: Cache<K, Arc<Mutex<()>>>,
-    metrics: Metrics,
+    lookups: CacheLookups,
     budget: Arc<Budget>,
 }
 
@@ -82,10 +81,9 @@ where
     /// A shelf for documents that `kind` is a name for, which are remembered for `remembered`.
     pub(super) fn new(kind: &'static str, remembered: Duration, metrics: &Metrics, budget: &Arc<Budget>) -> Self {
         Self {
-            kind,
             kept: Cache::builder().max_capacity(REMEMBERED).time_to_live(remembered).build(),
             reading: Cache::builder().max_capacity(REMEMBERED).time_to_idle(PACE * 20).build(),
-            metrics: metrics.clone(),
+            lookups: metrics.cache_lookups(kind),
             budget: Arc::clone(budget),
         }
     }
@@ -99,7 +97,10 @@ where
         R: Future<Output = Result<Option<T>, Error>>,
     {
         let found = self.kept.entry(key).or_try_insert_with(kept(read)).await;
-        self.metrics.cache_lookup(self.kind, found.as_ref().is_ok_and(|entry| !entry.is_fresh()));
+        match &found {
+            Ok(entry) if !entry.is_fresh() => self.lookups.hits.inc(),
+            _ => self.lookups.misses.inc(),
+        }
         found.map(moka::Entry::into_value).map_err(|error| Error::clone(&error))
     }
 
@@ -120,7 +121,7 @@ where
             tokio::time::sleep(PACE.saturating_sub(known.read_at.elapsed())).await;
         }
         self.budget.spend(known.is_some_and(|known| known.value.is_some()))?;
-        self.metrics.cache_lookup(self.kind, false);
+        self.lookups.misses.inc();
         let kept = kept(read).await?;
         self.kept.insert(key, kept.clone()).await;
         Ok(kept)

@@ -29,8 +29,7 @@ impl AccountId {
     /// The account's database: `account/aa/bb/cccc…`, of 2, 2 and 28 digits.
     pub fn database(&self) -> DbName {
         let id = self.as_str();
-        let prefix = "account";
-        let name = format!("{prefix}/{}/{}/{}", &id[..2], &id[2..4], &id[4..]);
+        let name = ["account", &id[..2], &id[2..4], &id[4..]].join("/");
         name.parse().unwrap_or_else(|_| unreachable!("hex digits and slashes are a database's name"))
     }
 

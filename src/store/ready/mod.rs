@@ -96,9 +96,9 @@ impl Ready {
 
     /// A database, if such are kept. Whoever asks for one is the reason why it is kept.
     pub(super) fn database(&self, name: &DbName) -> Option<Arc<Database>> {
-        let is_kept = self.views.iter().any(|(view, _)| (view.holds)(name));
-        is_kept
-            .then(|| self.databases.get(name).unwrap_or_else(|| self.databases.get_with_by_ref(name, || self.made())))
+        let is_kept = || self.views.iter().any(|(view, _)| (view.holds)(name));
+        let begun = || is_kept().then(|| self.databases.get_with_by_ref(name, || self.made()));
+        self.databases.get(name).or_else(begun)
     }
 
     fn made(&self) -> Arc<Database> {
