@@ -5,6 +5,7 @@ mod admission;
 mod answer;
 mod body;
 mod client;
+mod coding;
 mod conditions;
 mod context;
 mod csv;
@@ -18,6 +19,7 @@ mod list;
 mod loggable;
 mod negotiation;
 mod nouns;
+mod parts;
 mod path;
 mod pauses;
 mod resource;
@@ -118,6 +120,7 @@ impl Api {
             is_cors: false,
             is_first_version: false,
             format: negotiation::Format::default(),
+            coding: coding::accepted(request.headers()),
             language: None,
             jsonp: None,
             indented_up_to: None,
