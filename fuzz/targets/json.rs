@@ -24,7 +24,7 @@ fuzz_target!(|input: &[u8]| {
     assert_eq!(json::compact(kept.get()).unwrap(), kept.get(), "twice compact is compact");
     assert!(cursor::values(&kept) >= values(&tree));
     assert_eq!(json::tree(&json::raw(&tree)).unwrap(), tree, "written and read again");
-    if let Some(pretty) = json::pretty(kept.get(), 1 << 20) {
+    if let Some(pretty) = json::pretty(kept.get(), 0, 1 << 20) {
         assert_eq!(json::compact(&pretty).unwrap(), kept.get(), "indentation is all that is added");
     }
     if let Some(document) = Document::from_raw(&kept) {

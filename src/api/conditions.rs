@@ -3,6 +3,7 @@
 use actix_web::HttpRequest;
 use actix_web::http::header::{EntityTag, Header, IF_MATCH, IF_NONE_MATCH, IfMatch, IfNoneMatch};
 
+use super::coding::Coding;
 use super::error::Error;
 
 /// The conditions of a request.
@@ -47,23 +48,33 @@ impl Conditions {
         Self { if_match, if_none_match }
     }
 
-    /// Whether the conditions hold for what has this ETag now (without quotes; None: it has none).
+    /// Whether the conditions hold for what has this ETag now (without quotes; None: it has none). Who has it in another
+    /// coding has it too.
     pub fn met(&self, etag: Option<&str>, reads: bool) -> Met {
-        let tag = etag.map(|etag| EntityTag::new_strong(etag.to_owned()));
+        let is_it = |tag: &EntityTag| Some(Coding::without(tag.tag())) == etag;
         let matches = match &self.if_match {
             None | Some(Tags::Any) => true,
-            Some(Tags::Of(tags)) => tag.as_ref().is_some_and(|tag| tags.iter().any(|of| of.strong_eq(tag))),
+            Some(Tags::Of(tags)) => tags.iter().any(|tag| !tag.weak && is_it(tag)),
         };
         let seen = match &self.if_none_match {
             None => false,
             Some(Tags::Any) => true,
-            Some(Tags::Of(tags)) => tag.as_ref().is_some_and(|tag| tags.iter().any(|of| of.weak_eq(tag))),
+            Some(Tags::Of(tags)) => tags.iter().any(is_it),
         };
         match (matches, seen) {
             (true, false) => Met::Yes,
             (true, true) if reads => Met::NotModified,
             (true, true) | (false, _) => Met::No,
         }
+    }
+
+    /// By which ETag the client has what has this one now.
+    pub fn known_as<'t>(&'t self, etag: &'t str) -> &'t str {
+        let tags = match &self.if_none_match {
+            Some(Tags::Of(tags)) => tags.as_slice(),
+            None | Some(Tags::Any) => &[],
+        };
+        tags.iter().map(EntityTag::tag).find(|tag| Coding::without(tag) == etag).unwrap_or(etag)
     }
 
     /// Whether a document of this revision may be written over.

@@ -5,6 +5,7 @@ mod admission;
 mod answer;
 mod body;
 mod client;
+mod coding;
 mod conditions;
 mod context;
 mod csv;
@@ -19,6 +20,7 @@ mod loggable;
 mod negotiation;
 mod nouns;
 mod pages;
+mod parts;
 mod path;
 mod pauses;
 mod resource;
@@ -120,6 +122,7 @@ impl Api {
             is_cors: false,
             is_first_version: false,
             format: negotiation::Format::default(),
+            coding: coding::accepted(request.headers()),
             language: None,
             jsonp: None,
             indented_up_to: None,

@@ -1,14 +1,15 @@
 //! How an answer or an error is put into an HTTP response: envelope, ETag, content type, CORS, in one place for both.
 
+use std::borrow::Cow;
+
 use actix_web::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LANGUAGE,
-    CONTENT_TYPE, ETAG, EXPIRES, HeaderValue, LOCATION, RETRY_AFTER, VARY,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING,
+    CONTENT_LANGUAGE, CONTENT_TYPE, ETAG, EXPIRES, HeaderValue, LOCATION, RETRY_AFTER, VARY,
 };
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
-use serde_json::value::RawValue;
 
 use crate::aside::{by_size, is_quick};
 use crate::budgets::Budgets;
@@ -17,11 +18,13 @@ use crate::kazoo::account::AccountId;
 use crate::kazoo::verb::Verb;
 
 use super::answer::{Answer, Data, Shown};
+use super::coding::Coding;
 use super::conditions::{Conditions, Met};
 use super::csv;
 use super::error::{Error, ErrorBody};
 use super::incoming::{self, Incoming, X_REQUEST_ID};
 use super::negotiation::{self, Format};
+use super::parts::{Parts, Sent};
 
 /// The Kazoo whose answers these are.
 const KAZOO_VERSION: &str = "4.3.143";
@@ -40,6 +43,9 @@ const VARIES_BY: &str = "accept-language, accept";
 
 /// What else it depends on: answers echo the token, so no cache between may give one client's to another.
 const VARIES_BY_CLIENT: &str = "x-auth-token, authorization";
+
+/// What the bytes of a body depend on that could be shorter.
+const VARIES_BY_CODING: &str = "accept-encoding";
 const FOR_ONE_CLIENT: &str = "private, no-cache";
 const FOR_NO_CACHE: &str = "no-store";
 const EXPIRED: &str = "Fri, 01 Jan 1999 00:00:00 GMT";
@@ -67,6 +73,8 @@ pub struct Frame {
     pub is_first_version: bool,
     /// The form of the answer.
     pub format: Format,
+    /// The coding of its body, where that makes it shorter.
+    pub coding: Option<Coding>,
     /// The language of the answer, once what the client accepts was looked at.
     pub language: Option<String>,
     /// The function that the answer is wrapped in.
@@ -81,16 +89,20 @@ pub struct Frame {
     pub timestamp: String,
 }
 
-/// A successful answer's envelope, its keys in Kazoo's order.
+/// An envelope's keys before its data, in Kazoo's order.
 #[derive(Serialize)]
-struct Envelope<'a> {
+struct Before<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     next_start_key: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     page_size: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     start_key: Option<&'a str>,
-    data: &'a RawValue,
+}
+
+/// A successful answer's keys after its data.
+#[derive(Serialize)]
+struct After<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     revision: Option<&'a str>,
     timestamp: &'a str,
@@ -102,12 +114,9 @@ struct Envelope<'a> {
     auth_token: Option<&'a str>,
 }
 
-/// An error's envelope.
+/// An error's keys after its data.
 #[derive(Serialize)]
-struct ErrorEnvelope<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    page_size: Option<usize>,
-    data: &'a serde_json::Value,
+struct AfterError<'a> {
     error: &'a str,
     message: &'a str,
     status: &'a str,
@@ -149,9 +158,6 @@ impl Frame {
             Met::No => return Err(Error::PreconditionFailed),
         };
         let mut response = self.response(status);
-        if let Some(etag) = etag {
-            response.insert_header((ETAG, format!("\"{etag}\"")));
-        }
         if let Some(id) = &answer.created_id {
             response.insert_header((LOCATION, format!("{}/{}", self.path, segment(id))));
         }
@@ -162,9 +168,13 @@ impl Frame {
                 .append_header((VARY, fixed(VARIES_BY_CLIENT)));
         }
         if status == StatusCode::NOT_MODIFIED {
-            return Ok(response.finish());
+            if let Some(etag) = etag {
+                response.insert_header((ETAG, format!("\"{}\"", self.conditions.known_as(etag))));
+            }
+            return Ok(response.append_header((VARY, fixed(VARIES_BY_CODING))).finish());
         }
         let bytes = answer.data.json().get().len();
+        let coding = self.coding;
         if reads && self.format == Format::Csv {
             if matches!(&answer.data, Data::List(_, 0)) {
                 return Ok(self.response(StatusCode::NO_CONTENT).finish());
@@ -172,24 +182,29 @@ impl Frame {
             response.insert_header((CONTENT_TYPE, "text/csv"));
             response.insert_header((CONTENT_DISPOSITION, format!("attachment; filename=\"{}\"", answer.table.file)));
             let limits = csv::Limits { columns: budgets.max_columns, bytes: budgets.max_answer };
-            let table = by_size(bytes, move || csv::table(&answer.data, answer.table, limits)).await?;
-            return Ok(response.body(table));
+            let table = move || {
+                let table = csv::table(&answer.data, answer.table, limits)?;
+                Ok::<_, Error>(Parts { data: table.into(), ..Parts::default() }.sent(coding))
+            };
+            return Ok(send(response, etag, by_size(bytes, table).await?));
         }
         if is_quick(bytes) {
-            return Ok(response.body(self.envelope(&answer, revision.as_deref())));
+            return Ok(send(response, etag, self.envelope(&answer, revision.as_deref()).sent(coding)));
         }
-        let frame = self.clone();
-        Ok(response.body(by_size(bytes, move || frame.envelope(&answer, revision.as_deref())).await))
+        let (frame, shown) = (self.clone(), revision.clone());
+        let sent = by_size(bytes, move || frame.envelope(&answer, shown.as_deref()).sent(coding)).await;
+        Ok(send(response, etag, sent))
     }
 
     /// The body of an answer.
-    fn envelope(&self, answer: &Answer, revision: Option<&str>) -> String {
+    fn envelope<'a>(&self, answer: &'a Answer, revision: Option<&str>) -> Parts<'a> {
         let page = answer.page.as_ref().filter(|_| !self.is_first_version);
-        self.encode(&Envelope {
+        let before = Before {
             next_start_key: page.and_then(|page| page.next.as_deref()),
             page_size: page.map(|page| page.size),
             start_key: page.and_then(|page| page.start.as_deref()),
-            data: answer.data.json(),
+        };
+        let after = After {
             revision,
             timestamp: &self.timestamp,
             version: KAZOO_VERSION,
@@ -197,7 +212,8 @@ impl Frame {
             request_id: &self.request_id,
             status: "success",
             auth_token: answer.token.as_deref().or(self.token.as_deref()),
-        })
+        };
+        self.encode(&before, answer.data.json().get().into(), &after)
     }
 
     /// The response to a request that failed.
@@ -222,9 +238,9 @@ impl Frame {
         }
         let text = data.get("message").filter(|text| self.is_first_version && text.is_string());
         let token = self.token.as_deref().filter(|_| !error.is_of_body());
-        response.body(self.encode(&ErrorEnvelope {
-            page_size: error.rows_found().filter(|_| !self.is_first_version),
-            data: text.unwrap_or(&data),
+        let page_size = error.rows_found().filter(|_| !self.is_first_version);
+        let before = Before { next_start_key: None, page_size, start_key: None };
+        let after = AfterError {
             error: status.as_str(),
             message,
             status: "error",
@@ -233,7 +249,9 @@ impl Frame {
             node: &self.node,
             request_id: &self.request_id,
             auth_token: token.unwrap_or("undefined"),
-        }))
+        };
+        let parts = self.encode(&before, json::encode(text.unwrap_or(&data)).into(), &after);
+        send(response, None, parts.sent(self.coding))
     }
 
     /// The response to a browser that asks what it may ask.
@@ -283,16 +301,48 @@ impl Frame {
             .insert_header((ACCESS_CONTROL_MAX_AGE, fixed(CORS_MAX_AGE)));
     }
 
-    /// An envelope in the form that the client asked for.
-    fn encode<T: Serialize>(&self, envelope: &T) -> String {
-        let plain = json::encode(envelope);
-        let pretty = self.indented_up_to.and_then(|most| json::pretty(&plain, most));
-        let body = pretty.unwrap_or(plain);
-        match &self.jsonp {
-            Some(function) => format!("{function}({body});"),
-            None => body,
+    /// An envelope in the form that the client asked for. Nothing but the data is among its data: no token, and nothing
+    /// else that a client chose.
+    fn encode<'d>(&self, before: &Before, data: Cow<'d, str>, after: &impl Serialize) -> Parts<'d> {
+        let (before, after) = (json::encode(before), json::encode(after));
+        let pretty = self.indented_up_to.and_then(|most| indented(&before, &data, &after, most));
+        let mut parts = pretty.unwrap_or_else(|| joined(&before, data, &after, "", ""));
+        if let Some(function) = &self.jsonp {
+            parts.head.insert_str(0, &format!("{function}("));
+            parts.tail.push_str(");");
         }
+        parts
     }
+}
+
+/// One object of two, with data between their keys; `line` and `space` stand before a key and before its value.
+fn joined<'d>(before: &str, data: Cow<'d, str>, after: &str, line: &str, space: &str) -> Parts<'d> {
+    let before = before.strip_suffix('}').unwrap_or(before).trim_end();
+    let comma = if before == "{" { "" } else { "," };
+    let after = after.strip_prefix('{').unwrap_or(after);
+    Parts { head: format!("{before}{comma}{line}\"data\":{space}"), data, tail: format!(",{after}") }
+}
+
+/// The same with line breaks and indentation; None if that makes it longer than `most` bytes.
+fn indented(before: &str, data: &str, after: &str, most: usize) -> Option<Parts<'static>> {
+    let (before, after) = (json::pretty(before, 0, most)?, json::pretty(after, 0, most)?);
+    let parts = joined(&before, json::pretty(data, 1, most)?.into(), &after, "\n  ", " ");
+    (parts.len() <= most).then_some(parts)
+}
+
+/// A response with a body, and the ETag of what it shows.
+fn send(mut response: HttpResponseBuilder, etag: Option<&str>, sent: Sent) -> HttpResponse {
+    if let Some(etag) = etag {
+        let tag = sent.coding.map_or_else(|| etag.to_owned(), |coding| coding.tag(etag));
+        response.insert_header((ETAG, format!("\"{tag}\"")));
+    }
+    if let Some(coding) = sent.coding {
+        response.insert_header((CONTENT_ENCODING, fixed(coding.name())));
+    }
+    if sent.varies {
+        response.append_header((VARY, fixed(VARIES_BY_CODING)));
+    }
+    response.body(sent.bytes)
 }
 
 /// A header's value that was known before, which is neither looked at again nor copied.

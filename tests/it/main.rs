@@ -11,6 +11,7 @@ mod auth;
 mod backup;
 mod beside;
 mod cli;
+mod coding;
 mod common;
 mod contention;
 mod contract;
