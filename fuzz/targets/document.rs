@@ -2,7 +2,9 @@
 
 #![no_main]
 
-use crossbar_groups::api::fuzzing::{Data, TableLimits, table};
+use std::sync::Arc;
+
+use crossbar_groups::api::fuzzing::{Data, List, TableLimits, table};
 use crossbar_groups::document::{Document, json};
 use crossbar_groups::kazoo::documents::{Author, create, delete, public, replace, submitted};
 use crossbar_groups::kazoo::kind::GROUPS;
@@ -76,7 +78,7 @@ fuzz_target!(|input: &[u8]| {
         let shown = public(&written);
         assert!(shown.iter().all(|(key, _)| !is_private(key)));
         check_table(&Data::One(shown.to_raw()));
-        check_table(&Data::List(json::raw(&[shown, public(&created)]).into(), 2));
+        check_table(&Data::List(Arc::new(List::new(json::raw(&[shown, public(&created)]), 2))));
     }
     assert_eq!(kept(&delete(&existing, &author)), kept(&existing));
 });

@@ -1,6 +1,7 @@
 //! What a request comes to, if it is answered as it asked: handlers give it, and `response` frames it.
 
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::value::RawValue;
 
@@ -9,6 +10,7 @@ use crate::document::{Revision, json};
 use crate::in_flight;
 use crate::kazoo::kind::{GROUPS, Table};
 
+use super::coding::{Blocks, Coding};
 use super::error::Error;
 
 /// What a request comes to.
@@ -35,13 +37,13 @@ pub struct Answer {
 pub enum Data {
     /// One thing.
     One(Box<RawValue>),
-    /// A list, and how many rows it has.
-    List(Arc<RawValue>, usize),
+    /// A list.
+    List(Arc<List>),
 }
 
 impl Default for Data {
     fn default() -> Self {
-        Self::List(Arc::from(json::raw(&[(); 0])), 0)
+        Self::List(Arc::new(List::new(json::raw(&[(); 0]), 0)))
     }
 }
 
@@ -50,8 +52,46 @@ impl Data {
     pub fn json(&self) -> &RawValue {
         match self {
             Self::One(json) => json,
-            Self::List(json, _) => json,
+            Self::List(list) => &list.json,
         }
+    }
+}
+
+/// A list as the JSON that is sent, which many answers may share.
+pub struct List {
+    /// The rows in the order in which they are shown.
+    json: Box<RawValue>,
+    /// How many there are.
+    count: usize,
+    /// The same, compressed once somebody took it so.
+    compressed: [OnceLock<Option<Blocks>>; Coding::ALL.len()],
+}
+
+impl List {
+    /// A list of so many rows.
+    pub fn new(json: Box<RawValue>, count: usize) -> Self {
+        Self { json, count, compressed: Default::default() }
+    }
+
+    /// Its JSON.
+    pub fn json(&self) -> &RawValue {
+        &self.json
+    }
+
+    /// How many rows it has.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Its JSON, compressed; None where that fails.
+    pub fn compressed(&self, coding: Coding) -> Option<&Blocks> {
+        self.compressed[coding as usize].get_or_init(|| coding.compress(self.json.get().as_bytes())).as_ref()
+    }
+}
+
+impl fmt::Debug for List {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("List").field(&self.count).finish()
     }
 }
 

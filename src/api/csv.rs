@@ -31,7 +31,7 @@ pub struct Limits {
 pub fn table(data: &Data, shown: &Table, limits: Limits) -> Result<String, Error> {
     match data {
         Data::One(document) => write(&[in_columns(document, shown.first_columns).get()], limits),
-        Data::List(rows, _) => write(&items(rows), limits),
+        Data::List(rows) => write(&items(rows.json()), limits),
     }
 }
 
@@ -250,6 +250,9 @@ mod tests {
     use crate::document::json;
     use crate::kazoo::kind::GROUPS;
 
+    use std::sync::Arc;
+
+    use super::super::answer::List;
     use super::*;
 
     const LIMITS: Limits = Limits { columns: 6, bytes: 90 };
@@ -257,7 +260,7 @@ mod tests {
     fn list(rows: &str) -> Result<String, Error> {
         let rows = RawValue::from_string(rows.to_owned()).unwrap();
         let number = items(&rows).len();
-        table(&Data::List(rows.into(), number), &GROUPS.table, LIMITS)
+        table(&Data::List(Arc::new(List::new(rows, number))), &GROUPS.table, LIMITS)
     }
 
     #[test]

@@ -15,13 +15,13 @@ use crate::document::hex;
 use crate::kazoo::erlang::Term;
 use crate::kazoo::filter::Filter;
 use crate::kazoo::kind::Kind;
-use crate::kazoo::page::{self, Page, PageSize};
+use crate::kazoo::page::{self, PageSize};
 use crate::store::{self, Query, Row};
 
-use super::answer::{Allowance, Answer, Data, Paging, Shown};
+use super::answer::{Allowance, Answer, Data, List, Paging, Shown};
 use super::context::Authorized;
 use super::error::Error;
-use super::pages::{List, Wanted};
+use super::pages::{Page, Wanted};
 
 /// How many batches of rows all lists together hold.
 static BATCHES: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(64));
@@ -48,7 +48,7 @@ pub async fn list(authorized: &Authorized<'_>, kind: &'static Kind) -> Result<An
         false => None,
     };
     let version = authorized.api.store.version(&authorized.account.id.database()).filter(|_| filter.is_empty());
-    let list = match version {
+    let page = match version {
         Some(version) => {
             let wanted = Wanted {
                 account: authorized.account.id,
@@ -62,14 +62,14 @@ pub async fn list(authorized: &Authorized<'_>, kind: &'static Kind) -> Result<An
         None => Arc::new(gather(authorized, kind, start, size, filter).await?),
     };
     Ok(Answer {
-        revision: match (list.count, request.only_reads()) {
+        revision: match (page.rows.count(), request.only_reads()) {
             (0, _) => Shown::None,
-            (_, true) => Shown::Digest(list.digest.clone()),
+            (_, true) => Shown::Digest(page.digest.clone()),
             (_, false) => Shown::Automatic,
         },
-        page: size.map(|_| Paging { size: list.count, start: list.start.clone(), next: list.next.clone() }),
+        page: size.map(|_| Paging { size: page.rows.count(), start: page.start.clone(), next: page.next.clone() }),
         table: &kind.table,
-        data: Data::List(Arc::clone(&list.rows), list.count),
+        data: Data::List(Arc::clone(&page.rows)),
         ..Answer::default()
     })
 }
@@ -81,7 +81,7 @@ async fn gather(
     start: Option<Term>,
     size: Option<PageSize>,
     filter: Filter,
-) -> Result<List, Error> {
+) -> Result<Page, Error> {
     let from = match &start {
         Some(Term::Binary(key)) => Some(key.clone()),
         // it comes before all texts
@@ -114,13 +114,14 @@ async fn gather(
         None => {
             let seen = judged(authorized.api.store.batches(&database, &view, query.descending()), filter);
             seen.map_err(Error::from).try_for_each(|row| std::future::ready(take(row).map(drop))).await?;
-            Page { start: None, next: None }
+            page::Page { start: None, next: None }
         }
     };
     let (count, next) = (rows.len(), page.next.map(|key| key.encode()));
     // a page is read from its first row, and shown from its last
     let (rows, digest) = rows.into_json(size.is_some(), next.clone()).await?;
-    Ok(List { rows, count, digest, start: page.start.map(|key| key.encode()), next })
+    let rows = Arc::new(List::new(rows, count));
+    Ok(Page { rows, digest, start: page.start.map(|key| key.encode()), next })
 }
 
 fn filter(authorized: &Authorized<'_>) -> Result<Filter, Error> {
@@ -204,7 +205,7 @@ impl Rows {
     }
 
     /// The list, on demand from its last row to its first, and a digest of it and of what follows it.
-    async fn into_json(mut self, is_reversed: bool, next: Option<String>) -> Result<(Arc<RawValue>, String), Error> {
+    async fn into_json(mut self, is_reversed: bool, next: Option<String>) -> Result<(Box<RawValue>, String), Error> {
         let made = by_size(self.json.len(), move || {
             if is_reversed {
                 self.reverse();
@@ -213,7 +214,7 @@ impl Rows {
             let digest = Md5::new().chain_update(&self.json).chain_update(next.unwrap_or_default()).finalize();
             let json = String::from_utf8(self.json).map_err(|error| error.to_string())?;
             let json = RawValue::from_string(json).map_err(|error| error.to_string())?;
-            Ok((Arc::from(json), hex(&digest)))
+            Ok((json, hex(&digest)))
         });
         made.await.map_err(|error: String| store::Error::Corrupt(error).into())
     }

@@ -67,7 +67,7 @@ pub use writers::Writers;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing {
-    pub use super::answer::Data;
+    pub use super::answer::{Data, List};
     pub use super::body::{Body, parameters, read as read_body};
     pub use super::csv::{Limits as TableLimits, table};
     pub use super::path::Path;
@@ -151,7 +151,8 @@ impl Api {
         frame.is_first_version = !path.has_pages;
 
         // the body, and a place to be answered in
-        let collected = body::collect(payload, budgets, &self.admission, async || Box::pin(self.is_believed(request)).await);
+        let collected =
+            body::collect(payload, budgets, &self.admission, async || Box::pin(self.is_believed(request)).await);
         let collected = in_time(budgets.body_time_out, Budget::BodyTime, collected);
         let (body, charge) = collected.await?;
         let _place = self.admission.enter()?;

@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use moka::future::Cache;
 use moka::policy::EvictionPolicy;
-use serde_json::value::RawValue;
 
 use crate::kazoo::account::AccountId;
 
+use super::answer::List;
 use super::error::Error;
 
 /// How many bytes of lists are kept.
 const MOST: u64 = 32 * 1024 * 1024;
 
-/// What a list costs beside its rows.
+/// What a list costs beside its rows, and these compressed.
 const COST_OF_LIST: usize = 500;
 
 /// Which list, and which page of it. What a filter accepts is not kept.
@@ -33,11 +33,9 @@ pub struct Wanted {
 
 /// A list, or a page of one.
 #[derive(Debug)]
-pub struct List {
-    /// The rows in the order in which they are shown.
-    pub rows: Arc<RawValue>,
-    /// How many there are.
-    pub count: usize,
+pub struct Page {
+    /// Its rows.
+    pub rows: Arc<List>,
     /// A digest of the rows and of what follows them.
     pub digest: String,
     /// Where the page started, encoded.
@@ -47,11 +45,13 @@ pub struct List {
 }
 
 /// The lists that are kept, each with the version of its account's database of which it was made.
-pub struct Pages(Cache<(Wanted, u64), Arc<List>>);
+pub struct Pages(Cache<(Wanted, u64), Arc<Page>>);
 
 impl Default for Pages {
     fn default() -> Self {
-        let weigh = |_: &_, list: &Arc<List>| u32::try_from(list.rows.get().len() + COST_OF_LIST).unwrap_or(u32::MAX);
+        let weigh = |_: &_, page: &Arc<Page>| {
+            u32::try_from(2 * page.rows.json().get().len() + COST_OF_LIST).unwrap_or(u32::MAX)
+        };
         Self(Cache::builder().max_capacity(MOST).weigher(weigh).eviction_policy(EvictionPolicy::lru()).build())
     }
 }
@@ -65,9 +65,9 @@ impl Pages {
         &self,
         wanted: Wanted,
         version: u64,
-        gather: impl Future<Output = Result<List, Error>>,
-    ) -> Result<Arc<List>, Error> {
-        let list = self.0.try_get_with((wanted, version), async { gather.await.map(Arc::new) }).await;
-        list.map_err(|error| Error::clone(&error))
+        gather: impl Future<Output = Result<Page, Error>>,
+    ) -> Result<Arc<Page>, Error> {
+        let page = self.0.try_get_with((wanted, version), async { gather.await.map(Arc::new) }).await;
+        page.map_err(|error| Error::clone(&error))
     }
 }

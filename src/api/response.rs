@@ -1,6 +1,6 @@
 //! How an answer or an error is put into an HTTP response: envelope, ETag, content type, CORS, in one place for both.
 
-use std::borrow::Cow;
+use std::sync::Arc;
 
 use actix_web::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
@@ -24,7 +24,7 @@ use super::csv;
 use super::error::{Error, ErrorBody};
 use super::incoming::{self, Incoming, X_REQUEST_ID};
 use super::negotiation::{self, Format};
-use super::parts::{Parts, Sent};
+use super::parts::{Between, Body, Parts, Sent};
 
 /// The Kazoo whose answers these are.
 const KAZOO_VERSION: &str = "4.3.143";
@@ -176,7 +176,7 @@ impl Frame {
         let bytes = answer.data.json().get().len();
         let coding = self.coding;
         if reads && self.format == Format::Csv {
-            if matches!(&answer.data, Data::List(_, 0)) {
+            if matches!(&answer.data, Data::List(list) if list.count() == 0) {
                 return Ok(self.response(StatusCode::NO_CONTENT).finish());
             }
             response.insert_header((CONTENT_TYPE, "text/csv"));
@@ -184,11 +184,15 @@ impl Frame {
             let limits = csv::Limits { columns: budgets.max_columns, bytes: budgets.max_answer };
             let table = move || {
                 let table = csv::table(&answer.data, answer.table, limits)?;
-                Ok::<_, Error>(Parts { data: table.into(), ..Parts::default() }.sent(coding))
+                Ok::<_, Error>(
+                    Parts { head: String::new(), data: Between::Text(table.into()), tail: String::new() }.sent(coding),
+                )
             };
             return Ok(send(response, etag, by_size(bytes, table).await?));
         }
-        if is_quick(bytes) {
+        // a list that is sent as it is is not looked at
+        let is_plain = coding.is_none() && self.indented_up_to.is_none() && matches!(answer.data, Data::List(_));
+        if is_plain || is_quick(bytes) {
             return Ok(send(response, etag, self.envelope(&answer, revision.as_deref()).sent(coding)));
         }
         let (frame, shown) = (self.clone(), revision.clone());
@@ -213,7 +217,11 @@ impl Frame {
             status: "success",
             auth_token: answer.token.as_deref().or(self.token.as_deref()),
         };
-        self.encode(&before, answer.data.json().get().into(), &after)
+        let data = match &answer.data {
+            Data::One(json) => Between::Text(json.get().into()),
+            Data::List(list) => Between::List(Arc::clone(list)),
+        };
+        self.encode(&before, data, &after)
     }
 
     /// The response to a request that failed.
@@ -250,7 +258,7 @@ impl Frame {
             request_id: &self.request_id,
             auth_token: token.unwrap_or("undefined"),
         };
-        let parts = self.encode(&before, json::encode(text.unwrap_or(&data)).into(), &after);
+        let parts = self.encode(&before, Between::Text(json::encode(text.unwrap_or(&data)).into()), &after);
         send(response, None, parts.sent(self.coding))
     }
 
@@ -303,9 +311,9 @@ impl Frame {
 
     /// An envelope in the form that the client asked for. Nothing but the data is among its data: no token, and nothing
     /// else that a client chose.
-    fn encode<'d>(&self, before: &Before, data: Cow<'d, str>, after: &impl Serialize) -> Parts<'d> {
+    fn encode<'d>(&self, before: &Before, data: Between<'d>, after: &impl Serialize) -> Parts<'d> {
         let (before, after) = (json::encode(before), json::encode(after));
-        let pretty = self.indented_up_to.and_then(|most| indented(&before, &data, &after, most));
+        let pretty = self.indented_up_to.and_then(|most| indented(&before, data.as_str(), &after, most));
         let mut parts = pretty.unwrap_or_else(|| joined(&before, data, &after, "", ""));
         if let Some(function) = &self.jsonp {
             parts.head.insert_str(0, &format!("{function}("));
@@ -316,7 +324,7 @@ impl Frame {
 }
 
 /// One object of two, with data between their keys; `line` and `space` stand before a key and before its value.
-fn joined<'d>(before: &str, data: Cow<'d, str>, after: &str, line: &str, space: &str) -> Parts<'d> {
+fn joined<'d>(before: &str, data: Between<'d>, after: &str, line: &str, space: &str) -> Parts<'d> {
     let before = before.strip_suffix('}').unwrap_or(before).trim_end();
     let comma = if before == "{" { "" } else { "," };
     let after = after.strip_prefix('{').unwrap_or(after);
@@ -326,7 +334,7 @@ fn joined<'d>(before: &str, data: Cow<'d, str>, after: &str, line: &str, space: 
 /// The same with line breaks and indentation; None if that makes it longer than `most` bytes.
 fn indented(before: &str, data: &str, after: &str, most: usize) -> Option<Parts<'static>> {
     let (before, after) = (json::pretty(before, 0, most)?, json::pretty(after, 0, most)?);
-    let parts = joined(&before, json::pretty(data, 1, most)?.into(), &after, "\n  ", " ");
+    let parts = joined(&before, Between::Text(json::pretty(data, 1, most)?.into()), &after, "\n  ", " ");
     (parts.len() <= most).then_some(parts)
 }
 
@@ -342,7 +350,10 @@ fn send(mut response: HttpResponseBuilder, etag: Option<&str>, sent: Sent) -> Ht
     if sent.varies {
         response.append_header((VARY, fixed(VARIES_BY_CODING)));
     }
-    response.body(sent.bytes)
+    match sent.body {
+        Body::Whole(bytes) => response.body(bytes),
+        Body::Around(pieces) => response.body(pieces),
+    }
 }
 
 /// A header's value that was known before, which is neither looked at again nor copied.

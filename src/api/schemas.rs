@@ -14,7 +14,7 @@ use crate::kazoo::documents::{self, is_deleted};
 use crate::kazoo::schema::{Limits, SYSTEM_SCHEMAS, Schema};
 use crate::store::{self, SharedStore};
 
-use super::answer::{Answer, Data};
+use super::answer::{Answer, Data, List};
 use super::error::Error;
 use super::incoming::Incoming;
 
@@ -114,7 +114,7 @@ impl Schemas {
 /// `GET /v2/schemas`
 pub fn list() -> Answer {
     let names: Vec<&str> = Schema::names().collect();
-    Answer { data: Data::List(Arc::from(json::raw(&names)), names.len()), ..Answer::default() }
+    Answer { data: Data::List(Arc::new(List::new(json::raw(&names), names.len()))), ..Answer::default() }
 }
 
 /// `GET /v2/schemas/{name}`

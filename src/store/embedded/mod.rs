@@ -109,7 +109,7 @@ impl Embedded {
 
     /// Reads a database's rows into memory, if nobody does; meanwhile they are the file's.
     fn make_ready(&self, name: &DbName, database: &Arc<Database>) {
-        if self.ready.is_to_be_loaded(database) {
+        if database.is_to_be_loaded() {
             let (disk, ready) = (self.disk.clone(), Arc::clone(&self.ready));
             let (name, database) = (name.clone(), Arc::clone(database));
             tokio::spawn(async move {

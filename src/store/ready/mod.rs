@@ -195,11 +195,6 @@ impl Ready {
         self.weigh(name, database);
     }
 
-    /// Whether nobody began to load a database's rows.
-    pub(super) fn is_to_be_loaded(&self, database: &Database) -> bool {
-        matches!(*database.loading(), Loading::Not)
-    }
-
     /// Begins to load a database's rows, if nobody did.
     pub(super) fn load<'r>(&'r self, name: &'r DbName, database: &Arc<Database>) -> Option<Loader<'r>> {
         let mut loading = database.loading();
@@ -288,6 +283,11 @@ impl Drop for Loader<'_> {
 }
 
 impl Database {
+    /// Whether nobody began to load its rows.
+    pub(super) fn is_to_be_loaded(&self) -> bool {
+        matches!(*self.loading(), Loading::Not)
+    }
+
     /// What is known of a document now, and of which version that is.
     pub(super) fn known(&self, id: &str) -> (Option<Arc<Known>>, u64) {
         let now = self.now.load();
