@@ -156,6 +156,8 @@ impl Application {
             None => public,
         };
         let public = public.keep_alive(arguments.keep_alive).client_request_timeout(arguments.budgets.head_time_out);
+        // a body is sent piece by piece, and none waits until the one before has arrived
+        let public = public.tcp_nodelay(true);
         let public = public.disable_signals().shutdown_timeout(GRACE_S);
         let public = match &identity {
             Some(identity) => public.listen_rustls_0_23(listener, identity.server().map_err(io::Error::other)?)?,
