@@ -8,6 +8,8 @@
 //!   pages, tokens.
 //! - [`store`]: databases, documents with revisions and views: a CouchDB, or a file of our own. Requests need a
 //!   [`Store`](store::Store), over which metrics, notices and what makes writes last are laid; operators a [`Server`](store::Server).
+//!   What is asked for most of a file of our own is kept in memory, the rows of lists and documents; [`api`] keeps the lists
+//!   that it made of it for as long as the store says that nothing changed.
 //!
 //! All of them speak of a [`document`]: its fields in order, each with the JSON it came with. [`databases`] are made ready
 //! and read whole, [`dump`] carries them in and out of files, [`demo`] fills a store with made-up accounts. [`world`] is

@@ -11,10 +11,10 @@ use super::answer::List;
 use super::error::Error;
 
 /// How many bytes of lists are kept.
-const MOST: u64 = 32 * 1024 * 1024;
+const MOST: u64 = 16 * 1024 * 1024;
 
 /// What a list costs beside its rows, and these compressed.
-const COST_OF_LIST: usize = 500;
+const COST_OF_LIST: usize = 1_500;
 
 /// Which list, and which page of it. What a filter accepts is not kept.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

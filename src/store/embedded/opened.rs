@@ -24,8 +24,8 @@ const PAUSE_OF_OPENING: u32 = 4;
 /// succeed and others fail, each of which costs an opening.
 const MARGIN: usize = 1 << 20;
 
-/// How many bytes of the file are kept in memory; redb's own default is 1 GiB.
-const CACHE: usize = 64 << 20;
+/// How many bytes of the file are kept in memory; redb's own default is 1 GiB. What is asked for most is ready beside it.
+const CACHE: usize = 16 << 20;
 
 /// Where [`META`] has what is written to see whether it can be.
 const PROOF: &str = "proof";

@@ -27,20 +27,20 @@ use snapshot::{COST_OF_ROW, NewRow, Snapshot, cost};
 
 pub(super) use snapshot::Known;
 
-/// What a database costs of which little is known.
-const COST_OF_DATABASE: usize = 4 * 1024;
+/// What a database costs of which little is known: most of it is room for rows to come.
+const COST_OF_DATABASE: usize = 12 * 1024;
 
 /// By how much a database grows, at least, before it is weighed again.
 const WEIGHED_BY: usize = 64 * 1024;
 
-/// The databases that are kept.
+/// The databases that are kept. One may have three quarters of the room; more of it is read from the store.
 pub(super) struct Ready {
     mapping: Arc<Mapping>,
     /// The views whose rows are kept, with their names.
     views: Vec<(View, String)>,
     databases: Cache<DbName, Arc<Database>>,
     versions: AtomicU64,
-    most: usize,
+    most_of_one: usize,
 }
 
 /// A database that is kept.
@@ -90,7 +90,7 @@ impl Ready {
             mapping,
             databases: databases.eviction_policy(EvictionPolicy::lru()).build(),
             versions: AtomicU64::new(1),
-            most,
+            most_of_one: most / 4 * 3,
         }
     }
 
@@ -110,10 +110,10 @@ impl Ready {
         })
     }
 
-    /// What tells whether anything of a database was written since; None if that is not known.
+    /// What tells whether anything of a database was written since, whether or not its rows are loaded: what is read after
+    /// this is no older. None if such databases are not kept.
     pub(super) fn version(&self, name: &DbName) -> Option<u64> {
-        let now = self.databases.get(name)?.now.load_full();
-        now.has_rows().then_some(now.version)
+        Some(self.database(name)?.now.load().version)
     }
 
     /// A document was written.
@@ -140,7 +140,7 @@ impl Ready {
     fn apply(&self, next: &mut Snapshot, change: Change) {
         let Change { id, document, rows, .. } = change;
         let rows = if next.has_rows() { self.new_rows(rows) } else { Vec::new() };
-        let is_room = next.bytes.load(Relaxed) + cost(&document) <= self.most / 2;
+        let is_room = next.bytes.load(Relaxed) + cost(&document) <= self.most_of_one;
         next.replace(&id, is_room.then_some(document), rows);
     }
 
@@ -168,7 +168,7 @@ impl Ready {
 
     /// Keeps a document that was read of what is known, if there is room.
     pub(super) fn keep(&self, name: &DbName, database: &Arc<Database>, known: &Known, document: &Arc<Document>) {
-        if database.bytes() + cost(document) <= self.most / 2 {
+        if database.bytes() + cost(document) <= self.most_of_one {
             known.set_document(document);
             self.weigh(name, database);
         }
@@ -185,7 +185,7 @@ impl Ready {
     ) {
         let loading = database.loading();
         let now = database.now.load();
-        if now.version != version || now.known(id).is_some() || database.bytes() + cost(document) > self.most / 2 {
+        if now.version != version || now.known(id).is_some() || database.bytes() + cost(document) > self.most_of_one {
             return;
         }
         let mut next = Snapshot::clone(&now);
@@ -269,7 +269,7 @@ impl Loader<'_> {
     }
 
     fn fits(&self) -> bool {
-        self.bytes <= self.ready.most / 2
+        self.bytes <= self.ready.most_of_one
     }
 }
 
