@@ -1,6 +1,6 @@
 //! The store for those who have no CouchDB: one redb file that keeps CouchDB's rules. A document's view rows are
 //! written in the transaction that writes the document, so a list never reads documents, and what was answered is
-//! on disk. What is asked for most is [`ready`](super::ready) in memory, since nobody else writes the file.
+//! on disk. What is asked for most is kept ready in memory, since nobody else writes the file.
 
 mod disk;
 mod file;
