@@ -122,7 +122,7 @@ impl Memory {
             system: Shelf::new("config", remembered, &metrics, &budget, &changes),
             ui: Shelf::new("ui", remembered, &metrics, &budget, &changes),
             verified: Cache::new(REMEMBERED),
-            recognized: Recognized::new(remembered, changes),
+            recognized: Recognized::new(remembered, &metrics, changes),
         }
     }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use moka::sync::Cache;
 
 use crate::kazoo::token::Claims;
+use crate::metrics::{CacheLookups, Metrics};
 
 use super::identity::Identity;
 use super::shelf::{Changes, REMEMBERED};
@@ -16,6 +17,7 @@ pub(super) struct Recognized {
     kept: Cache<[u8; 32], Kept>,
     remembered: Duration,
     changes: Changes,
+    lookups: CacheLookups,
 }
 
 #[derive(Clone)]
@@ -29,9 +31,9 @@ struct Kept {
 
 impl Recognized {
     /// Remembers what rests on what is remembered for so long, and of which `changes` tells.
-    pub(super) fn new(remembered: Duration, changes: Changes) -> Self {
+    pub(super) fn new(remembered: Duration, metrics: &Metrics, changes: Changes) -> Self {
         let kept = Cache::builder().max_capacity(REMEMBERED).time_to_live(remembered).build();
-        Self { kept, remembered, changes }
+        Self { kept, remembered, changes, lookups: metrics.cache_lookups("token") }
     }
 
     /// To be asked before anything is read of what a token rests on.
@@ -41,9 +43,11 @@ impl Recognized {
 
     /// What a token says, and for whom it speaks.
     pub(super) fn get(&self, fingerprint: &[u8; 32]) -> Option<(Arc<Claims>, Arc<Identity>)> {
-        let Kept { claims, identity, read_at, changes } = self.kept.get(fingerprint)?;
-        let holds = changes == self.changes.count() && read_at.elapsed() < self.remembered;
-        holds.then_some((claims, identity))
+        let kept = self.kept.get(fingerprint);
+        let kept = kept.filter(|kept| kept.changes == self.changes.count() && kept.read_at.elapsed() < self.remembered);
+        let lookups = &self.lookups;
+        if kept.is_some() { &lookups.hits } else { &lookups.misses }.inc();
+        kept.map(|kept| (kept.claims, kept.identity))
     }
 
     /// Remembers whom a token speaks for; `changes` is what [`Self::changes`] said before.
