@@ -42,7 +42,6 @@ use crate::budgets::Budget;
 use crate::document::{DocId, json};
 use crate::in_flight;
 use crate::kazoo::account::{Account, AccountId};
-use crate::kazoo::documents::is_deleted;
 use crate::kazoo::verb::Verb;
 
 use answer::Answer;
@@ -356,15 +355,16 @@ impl Api {
 
     /// The user and the device that a path leads through must be there, the user not deleted.
     async fn must_exist(&self, account: &Account, path: &Path) -> Result<(), Error> {
-        for (id, may_be_deleted) in
-            path.user.iter().map(|id| (id, false)).chain(path.device.iter().map(|id| (id, true)))
-        {
-            let missing = || Error::BadIdentifier(id.clone());
-            let doc_id = id.parse::<DocId>().map_err(|_| missing())?;
-            let found = self.store.get(&account.id.database(), &doc_id).await?.ok_or_else(missing)?;
-            if is_deleted(&found) && !may_be_deleted {
-                return Err(missing());
+        let missing = |id: &str| Error::BadIdentifier(id.to_owned());
+        if let Some(id) = &path.user {
+            let user = id.parse::<DocId>().map_err(|_| missing(id))?;
+            if !self.auth.has_user(account.id, &user).await? {
+                return Err(missing(id));
             }
+        }
+        if let Some(id) = &path.device {
+            let device = id.parse::<DocId>().map_err(|_| missing(id))?;
+            self.store.get(&account.id.database(), &device).await?.ok_or_else(|| missing(id))?;
         }
         Ok(())
     }

@@ -132,6 +132,11 @@ impl Memory {
         Ok(system.value.and_then(|system| system.system_key.clone()))
     }
 
+    pub(super) async fn read_owner(&self, account: AccountId, user: &DocId) -> Result<Option<Owner>, Error> {
+        let document = self.store.get(&account.database(), user).await?;
+        Ok(document.and_then(|document| Owner::of_document(&document)))
+    }
+
     async fn read_system(&self) -> Result<Option<System>, Error> {
         let store = self.store.as_ref();
         let ids = ["auth", "accounts", "crossbar", sign_in::SYSTEM_CONFIG, restrictions::CONFIG];
@@ -248,10 +253,7 @@ impl<'m> Evidence<'m> {
 
     /// A user of an account; None if there is none, or it is deleted.
     pub async fn owner(&self, account: AccountId, user: &DocId) -> Result<Option<Arc<Owner>>, Error> {
-        let read = async || {
-            let document = self.memory.store.get(&account.database(), user).await?;
-            Ok(document.and_then(|document| Owner::of_document(&document)))
-        };
+        let read = || self.memory.read_owner(account, user);
         self.look(&self.memory.owners, (account, user.clone()), read).await
     }
 

@@ -152,6 +152,25 @@ where
         Ok(kept)
     }
 
+    /// What is remembered to be there, or else what is read: that nothing is there is not remembered.
+    ///
+    /// Errors: those of `read`.
+    pub(super) async fn find<R>(&self, key: K, read: impl FnOnce() -> R) -> Result<Option<Arc<T>>, Error>
+    where
+        R: Future<Output = Result<Option<T>, Error>>,
+    {
+        if let Some(Kept { value: Some(value), .. }) = self.kept.get(&key).await {
+            self.lookups.hits.inc();
+            return Ok(Some(value));
+        }
+        self.lookups.misses.inc();
+        let kept = kept(read).await?;
+        if kept.value.is_some() {
+            self.kept.insert(key, kept.clone()).await;
+        }
+        Ok(kept.value)
+    }
+
     /// Forgets what was just written.
     pub(super) async fn forget(&self, key: &K) {
         self.kept.invalidate(key).await;
