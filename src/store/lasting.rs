@@ -69,7 +69,7 @@ mod tests {
     use tokio::time::timeout;
 
     use crate::document::DocId;
-    use crate::store::{Query, Row, Store, View};
+    use crate::store::{Changed, Query, Row, Sequence, Store, View};
 
     use super::*;
 
@@ -87,6 +87,18 @@ mod tests {
         }
 
         fn batches<'a>(&'a self, _: &'a DbName, _: &'a View, _: Query) -> BoxStream<'a, Result<Vec<Row>>> {
+            stream::empty().boxed()
+        }
+
+        async fn sequence(&self, _: &DbName) -> Result<Option<Sequence>> {
+            Ok(None)
+        }
+
+        async fn changed(&self, _: &DbName, _: &Sequence, _: usize) -> Result<Option<Vec<Changed>>> {
+            Ok(None)
+        }
+
+        fn follow<'a>(&'a self, _: &'a DbName, _: Sequence) -> BoxStream<'a, Result<Vec<Changed>>> {
             stream::empty().boxed()
         }
 

@@ -11,7 +11,7 @@ use futures::stream::{self, BoxStream, StreamExt};
 use crate::document::{DbName, DocId, Document, Revision};
 use crate::metrics::Metrics;
 
-use super::{Error, Query, Result, Row, SharedStore, Store, View};
+use super::{Changed, Error, Query, Result, Row, Sequence, SharedStore, Store, View};
 
 /// Lays [`Metrics`] over a store.
 pub struct Measured {
@@ -106,6 +106,18 @@ impl Store for Measured {
 
     fn version(&self, database: &DbName) -> Option<u64> {
         self.store.version(database)
+    }
+
+    async fn sequence(&self, database: &DbName) -> Result<Option<Sequence>> {
+        self.measure("sequence", self.store.sequence(database)).await
+    }
+
+    async fn changed(&self, database: &DbName, since: &Sequence, most: usize) -> Result<Option<Vec<Changed>>> {
+        self.measure("changed", self.store.changed(database, since, most)).await
+    }
+
+    fn follow<'a>(&'a self, database: &'a DbName, since: Sequence) -> BoxStream<'a, Result<Vec<Changed>>> {
+        self.store.follow(database, since)
     }
 
     async fn attachment(&self, database: &DbName, id: &DocId, name: &str) -> Result<Option<Bytes>> {

@@ -5,6 +5,7 @@
 //! databases operators make, fill and look at; requests need of it no more than a [`Store`], and what is laid over one
 //! (metrics, notices, writes that last) is a [`Store`] too.
 
+mod changes;
 pub mod couch;
 pub mod embedded;
 pub mod lasting;
@@ -14,7 +15,7 @@ mod ready;
 mod rows;
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -24,6 +25,7 @@ use serde_json::value::RawValue;
 
 use crate::document::{DbName, DocId, Document, Revision};
 
+pub use changes::{Changed, Sequence};
 pub use rows::{Direction, Place, Query, Row};
 
 /// What a map function gives a row to: its key and its value, which many rows may share. The keys of our views are texts.
@@ -184,6 +186,18 @@ pub trait Store: Send + Sync + 'static {
         None
     }
 
+    /// The place that a database's history has reached; None if the database is not there.
+    async fn sequence(&self, database: &DbName) -> Result<Option<Sequence>>;
+
+    /// The documents that changed after a place of a database's history, each once and as it is now, in the order in which
+    /// they changed last; at most so many. None if the store does not know such a place, or the database is not there.
+    async fn changed(&self, database: &DbName, since: &Sequence, most: usize) -> Result<Option<Vec<Changed>>>;
+
+    /// The same without an end, as it happens. An empty batch says that nothing has; one comes every [`HEARTBEAT`].
+    ///
+    /// Errors: [`Error::MissingDatabase`] once the database is gone. After an error nothing comes.
+    fn follow<'a>(&'a self, database: &'a DbName, since: Sequence) -> BoxStream<'a, Result<Vec<Changed>>>;
+
     /// A document's attachment; None if it is not there.
     async fn attachment(&self, database: &DbName, id: &DocId, name: &str) -> Result<Option<Bytes>>;
 
@@ -224,6 +238,18 @@ impl<L: OverWrites> Store for L {
 
     fn version(&self, database: &DbName) -> Option<u64> {
         self.store().version(database)
+    }
+
+    async fn sequence(&self, database: &DbName) -> Result<Option<Sequence>> {
+        self.store().sequence(database).await
+    }
+
+    async fn changed(&self, database: &DbName, since: &Sequence, most: usize) -> Result<Option<Vec<Changed>>> {
+        self.store().changed(database, since, most).await
+    }
+
+    fn follow<'a>(&'a self, database: &'a DbName, since: Sequence) -> BoxStream<'a, Result<Vec<Changed>>> {
+        self.store().follow(database, since)
     }
 
     async fn attachment(&self, database: &DbName, id: &DocId, name: &str) -> Result<Option<Bytes>> {
@@ -297,6 +323,9 @@ pub type SharedServer = Arc<dyn Server>;
 
 /// What the ids of design documents begin with.
 pub const DESIGN: &str = "_design/";
+
+/// How often who follows a database hears that nothing changed: a longer silence is a fault.
+pub const HEARTBEAT: Duration = Duration::from_secs(1);
 
 /// The field of a document that holds its attachments.
 const ATTACHMENTS: &str = "_attachments";

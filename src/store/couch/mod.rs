@@ -28,7 +28,7 @@ use serde_json::value::RawValue;
 use crate::document::{DbName, DocId, Document, Revision, json};
 
 use super::rows::{Batch, in_batches};
-use super::{Direction, Error, Place, Query, Result, Row, Store, View};
+use super::{Changed, Direction, Error, Place, Query, Result, Row, Sequence, Store, View};
 
 use answer::{Answer, Nonsense, Refusal, Said};
 use counts::Counts;
@@ -109,6 +109,18 @@ impl Store for Couch {
     fn batches<'a>(&'a self, database: &'a DbName, view: &'a View, query: Query) -> BoxStream<'a, Result<Vec<Row>>> {
         let first = if query.with_documents { FIRST_DOCUMENTS } else { FIRST_ROWS };
         in_batches(query, first, move |query, _| self.batch(database, view, query)).boxed()
+    }
+
+    async fn sequence(&self, _: &DbName) -> Result<Option<Sequence>> {
+        Err(Error::Refused("not yet".to_owned()))
+    }
+
+    async fn changed(&self, _: &DbName, _: &Sequence, _: usize) -> Result<Option<Vec<Changed>>> {
+        Err(Error::Refused("not yet".to_owned()))
+    }
+
+    fn follow<'a>(&'a self, _: &'a DbName, _: Sequence) -> BoxStream<'a, Result<Vec<Changed>>> {
+        futures::stream::empty().boxed()
     }
 
     async fn attachment(&self, database: &DbName, id: &DocId, name: &str) -> Result<Option<Bytes>> {

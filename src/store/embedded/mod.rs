@@ -25,7 +25,9 @@ use crate::in_flight;
 
 use super::ready::{Database, Known, Ready};
 use super::rows::{Batch, in_batches};
-use super::{Attachments, DESIGN, Entry, Error, Query, Result, Row, Server, ServerInfo, Store, View};
+use super::{
+    Attachments, Changed, DESIGN, Entry, Error, Query, Result, Row, Sequence, Server, ServerInfo, Store, View,
+};
 
 use disk::Disk;
 use file::File;
@@ -177,6 +179,18 @@ impl Store for Embedded {
 
     fn version(&self, name: &DbName) -> Option<u64> {
         self.ready.version(name)
+    }
+
+    async fn sequence(&self, _: &DbName) -> Result<Option<Sequence>> {
+        Err(Error::Refused("not yet".to_owned()))
+    }
+
+    async fn changed(&self, _: &DbName, _: &Sequence, _: usize) -> Result<Option<Vec<Changed>>> {
+        Err(Error::Refused("not yet".to_owned()))
+    }
+
+    fn follow<'a>(&'a self, _: &'a DbName, _: Sequence) -> BoxStream<'a, Result<Vec<Changed>>> {
+        futures::stream::empty().boxed()
     }
 
     async fn attachment(&self, database: &DbName, id: &DocId, name: &str) -> Result<Option<Bytes>> {

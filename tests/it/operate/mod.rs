@@ -24,7 +24,7 @@ use crossbar_groups::operate;
 use crossbar_groups::operate::views::{Found, Owner, Report};
 use crossbar_groups::store::embedded::Embedded;
 use crossbar_groups::store::{
-    self, Attachments, Entry, Query, Result, Row, Server, ServerInfo, SharedServer, Store, View,
+    self, Attachments, Changed, Entry, Query, Result, Row, Sequence, Server, ServerInfo, SharedServer, Store, View,
 };
 
 /// A store that counts what is written to another, and can be made to do as a test wants.
@@ -74,6 +74,18 @@ impl Store for Watched {
 
     fn batches<'a>(&'a self, database: &'a DbName, view: &'a View, query: Query) -> BoxStream<'a, Result<Vec<Row>>> {
         self.store.batches(database, view, query)
+    }
+
+    async fn sequence(&self, database: &DbName) -> Result<Option<Sequence>> {
+        self.store.sequence(database).await
+    }
+
+    async fn changed(&self, database: &DbName, since: &Sequence, most: usize) -> Result<Option<Vec<Changed>>> {
+        self.store.changed(database, since, most).await
+    }
+
+    fn follow<'a>(&'a self, database: &'a DbName, since: Sequence) -> BoxStream<'a, Result<Vec<Changed>>> {
+        self.store.follow(database, since)
     }
 
     async fn attachment(&self, database: &DbName, id: &DocId, name: &str) -> Result<Option<Bytes>> {
