@@ -8,6 +8,7 @@
 mod changes;
 pub mod couch;
 pub mod embedded;
+pub mod feeds;
 pub mod lasting;
 mod mapping;
 pub mod measured;

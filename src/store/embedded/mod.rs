@@ -4,6 +4,7 @@
 
 mod disk;
 mod file;
+mod history;
 mod layout;
 mod opened;
 mod snapshot;
@@ -19,21 +20,25 @@ use futures::future::try_join_all;
 use futures::pin_mut;
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use tokio::sync::{Mutex, mpsc};
+use tokio::time::timeout;
 
 use crate::document::{DbName, DocId, Document, Revision};
 use crate::in_flight;
 
 use super::ready::{Database, Known, Ready};
-use super::rows::{Batch, in_batches};
+use super::rows::{Batch, LAST, in_batches};
 use super::{
-    Attachments, Changed, DESIGN, Entry, Error, Query, Result, Row, Sequence, Server, ServerInfo, Store, View,
+    Attachments, Changed, DESIGN, Entry, Error, HEARTBEAT, Query, Result, Row, Sequence, Server, ServerInfo, Store,
+    View,
 };
 
 use disk::Disk;
 use file::File;
-use layout::LAST;
 use tables::Incoming;
 use writer::Writer;
+
+/// How many changes are given at a time.
+const CHANGES: usize = 200;
 
 /// How many bytes of what is asked for most are kept in memory.
 const MEMORY: usize = 96 * 1024 * 1024;
@@ -181,16 +186,29 @@ impl Store for Embedded {
         self.ready.version(name)
     }
 
-    async fn sequence(&self, _: &DbName) -> Result<Option<Sequence>> {
-        Err(Error::Refused("not yet".to_owned()))
+    async fn sequence(&self, database: &DbName) -> Result<Option<Sequence>> {
+        let database = database.clone();
+        self.disk.reading(move |file| file.sequence(&database)).await
     }
 
-    async fn changed(&self, _: &DbName, _: &Sequence, _: usize) -> Result<Option<Vec<Changed>>> {
-        Err(Error::Refused("not yet".to_owned()))
+    async fn changed(&self, database: &DbName, since: &Sequence, most: usize) -> Result<Option<Vec<Changed>>> {
+        let (database, since) = (database.clone(), since.clone());
+        self.disk.reading(move |file| file.changed(&database, &since, most)).await
     }
 
-    fn follow<'a>(&'a self, _: &'a DbName, _: Sequence) -> BoxStream<'a, Result<Vec<Changed>>> {
-        futures::stream::empty().boxed()
+    fn follow<'a>(&'a self, database: &'a DbName, since: Sequence) -> BoxStream<'a, Result<Vec<Changed>>> {
+        let begun = (since, self.writer.follow(database));
+        let changes = stream::try_unfold(begun, async move |(since, mut written)| {
+            written.mark_unchanged();
+            let mut changed = self.changed(database, &since, CHANGES).await?;
+            if changed.as_ref().is_some_and(Vec::is_empty) && timeout(HEARTBEAT, written.changed()).await.is_ok() {
+                changed = self.changed(database, &since, CHANGES).await?;
+            }
+            let changed = changed.ok_or_else(|| Error::MissingDatabase(database.clone()))?;
+            let since = changed.last().map_or(since, |last| last.sequence.clone());
+            Ok(Some((changed, (since, written))))
+        });
+        changes.boxed()
     }
 
     async fn attachment(&self, database: &DbName, id: &DocId, name: &str) -> Result<Option<Bytes>> {
@@ -382,7 +400,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Embedded::open(folder.path(), &[BEFORE]).unwrap();
         let later = |transaction: &redb::WriteTransaction| {
-            transaction.open_table(META).unwrap().insert("layout", "3").unwrap();
+            transaction.open_table(META).unwrap().insert("layout", "4").unwrap();
             Ok(())
         };
         store.disk.file().redb.write(later).unwrap();
