@@ -245,6 +245,10 @@ impl Store for Feeds {
         stream::try_unfold(follower, async |mut follower| Ok(Some((follower.next().await?, follower)))).boxed()
     }
 
+    fn is_written_here_alone(&self) -> bool {
+        self.store.is_written_here_alone()
+    }
+
     async fn attachment(&self, database: &DbName, id: &DocId, name: &str) -> Result<Option<Bytes>> {
         self.store.attachment(database, id, name).await
     }

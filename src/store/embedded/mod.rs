@@ -23,7 +23,6 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::time::timeout;
 
 use crate::document::{DbName, DocId, Document, Revision};
-use crate::in_flight;
 
 use super::ready::{Database, Known, Ready};
 use super::rows::{Batch, LAST, in_batches};
@@ -40,9 +39,6 @@ use writer::Writer;
 /// How many changes are given at a time.
 const CHANGES: usize = 200;
 
-/// How many bytes of what is asked for most are kept in memory.
-const MEMORY: usize = 96 * 1024 * 1024;
-
 /// A folder with one redb file. Only one process may have it open.
 pub struct Embedded {
     disk: Disk,
@@ -53,14 +49,23 @@ pub struct Embedded {
 }
 
 impl Embedded {
-    /// Opens the store in a folder, making both if they are not there, the folder for its owner alone. Rows of views
+    /// How many bytes of what is asked for most are kept in memory, unless something else is said.
+    pub const MEMORY: usize = 100_000_000;
+
+    /// [`Self::open_keeping`] as many bytes as usual.
+    pub fn open(folder: &Path, views: &'static [View]) -> Result<Self> {
+        Self::open_keeping(folder, views, Self::MEMORY)
+    }
+
+    /// Opens the store in a folder, making both if they are not there, the folder for its owner alone. Keeps so many bytes of
+    /// what is asked for most in memory. Rows of views
     /// that this build does not have, or makes otherwise, are made anew.
     ///
     /// Errors: the folder can't be made or written, another process has the store open, the file is no store, or it is
     /// one of a layout that this build does not know.
-    pub fn open(folder: &Path, views: &'static [View]) -> Result<Self> {
+    pub fn open_keeping(folder: &Path, views: &'static [View], memory: usize) -> Result<Self> {
         let file = Arc::new(File::open(folder, views)?);
-        let ready = Arc::new(Ready::new(Arc::clone(&file.mapping), MEMORY));
+        let ready = Arc::new(Ready::new(Arc::clone(&file.mapping), memory));
         let writer = Writer::new(Arc::clone(&file), Arc::clone(&ready));
         Ok(Self { disk: Disk::of(&file), ready, writer, proof: Arc::default() })
     }
@@ -146,22 +151,10 @@ async fn load(disk: &Disk, ready: &Ready, name: &DbName, database: &Arc<Database
 #[async_trait]
 impl Store for Embedded {
     async fn get(&self, name: &DbName, id: &DocId) -> Result<Option<Arc<Document>>> {
-        let database = self.ready.database(name);
-        let known = database.as_ref().map(|database| database.known(id.as_str()));
-        if let Some((Some(known), _)) = &known
-            && let Some(document) = known.document()
-        {
-            in_flight::wait_for(document.bytes()).await;
-            return Ok(Some(Arc::clone(document)));
+        match self.ready.database(name) {
+            Some(database) => self.ready.document(name, &database, id.as_str(), self.disk.document(name, id)).await,
+            None => self.disk.document(name, id).await,
         }
-        let found = self.disk.document(name, id).await?;
-        if let (Some(database), Some((known, version)), Some(document)) = (&database, &known, &found) {
-            match known {
-                Some(known) => self.ready.keep(name, database, known, document),
-                None => self.ready.keep_new(name, database, *version, id.as_str(), document),
-            }
-        }
-        Ok(found)
     }
 
     async fn put(&self, name: &DbName, document: &Document) -> Result<Revision> {
@@ -209,6 +202,10 @@ impl Store for Embedded {
             Ok(Some((changed, (since, written))))
         });
         changes.boxed()
+    }
+
+    fn is_written_here_alone(&self) -> bool {
+        true
     }
 
     async fn attachment(&self, database: &DbName, id: &DocId, name: &str) -> Result<Option<Bytes>> {
