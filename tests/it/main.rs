@@ -18,6 +18,7 @@ mod contract;
 mod costs;
 mod durability;
 mod faults;
+mod following;
 mod guessing;
 mod hostile;
 mod life;
