@@ -4,7 +4,7 @@
 //! at which its feed breaks or is silent, all is asked of the CouchDB. A write of ours is seen at once; others' when the feed
 //! tells of them. What the feed tells late never takes the place of what is known to be newer.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use prometheus::{IntCounter, IntGauge};
 use crate::background::Background;
 use crate::document::{DbName, DocId, Document, Revision};
 
-use super::mapping::Mapping;
+use super::mapping::{Mapped, Mapping};
 use super::ready::{Change, Database, Held, Ready};
 use super::rows::{BATCH_BYTES, Batch, in_batches};
 use super::{Changed, Error, Query, Result, Row, Sequence, SharedStore, Store, View};
@@ -137,7 +137,7 @@ impl Follower {
     async fn hold(&self, name: &DbName, database: &Arc<Database>) {
         let held = Holding { held: &database.held, followed: None };
         match self.follow(name, database, held).await {
-            // it was left out, since others were asked for more
+            // it was left out, since others were asked for more, or there is nothing in it
             Ok(()) => {}
             Err(error) => {
                 self.counts.lost.inc();
@@ -151,7 +151,10 @@ impl Follower {
     async fn follow(&self, name: &DbName, database: &Arc<Database>, mut held: Holding<'_>) -> Result<()> {
         let missing = || Error::MissingDatabase(name.clone());
         let since = self.store.sequence(name).await?.ok_or_else(missing)?;
-        self.load(name, database).await?;
+        if !self.load(name, database).await? {
+            self.pausing.insert(name.clone(), ());
+            return Ok(());
+        }
         let mut feed = self.store.follow(name, since);
         while let Some(changed) = feed.next().await {
             let changed = changed?;
@@ -173,25 +176,29 @@ impl Follower {
         Err(Error::Unreachable("the feed of changes ended".to_owned()))
     }
 
-    /// Loads the rows and their documents. Rows that are not those that the twins give are another view's: then nothing
-    /// of it can be kept.
-    async fn load(&self, name: &DbName, database: &Arc<Database>) -> Result<()> {
-        let Some(mut loader) = self.ready.load(name, database) else { return Ok(()) };
-        let mut checked = HashSet::new();
+    /// Loads the rows and their documents. Whether there are any: from none it can't be told whose views they are.
+    ///
+    /// Errors: rows are not those that the twins give, so that the views are others, or a document was just written; there
+    /// is not enough room; the store fails.
+    async fn load(&self, name: &DbName, database: &Arc<Database>) -> Result<bool> {
+        let Some(mut loader) = self.ready.load(name, database) else { return Ok(false) };
+        let mut own: HashMap<Arc<str>, Mapped> = HashMap::new();
         for (number, view) in self.ready.views().enumerate() {
             // all views are of the same documents, which come once
             let query = if number == 0 { Query::all().with_documents() } else { Query::all() };
             let mut batches = self.store.batches(name, &view, query);
             while let Some(rows) = batches.try_next().await? {
-                for (row, document) in rows.iter().filter_map(|row| Some((row, row.document.as_ref()?))) {
-                    let own = self.mapping.map(name, document);
-                    if checked.insert(Arc::clone(&row.id)) && !own.has(&view, row) {
-                        return Err(Error::Refused(format!(
-                            "the view {}/{} gives other rows than this build knows: `crossbar-groups views check`",
-                            view.design, view.name
-                        )));
+                for row in &rows {
+                    if let Some(document) = &row.document {
+                        own.entry(Arc::clone(&row.id)).or_insert_with(|| self.mapping.map(name, document));
+                        loader.keep(&row.id, document);
                     }
-                    loader.keep(&row.id, document);
+                    if !own.get(&row.id).is_some_and(|own| own.has(&view, row)) {
+                        let View { design, name, .. } = view;
+                        let text =
+                            format!("{design}/{name} gives another row of {} than this build's view would", row.id);
+                        return Err(Error::Refused(format!("{text}: see `crossbar-groups views check`")));
+                    }
                 }
                 if !loader.read(&view, rows) {
                     return Err(Error::Refused("it is larger than what may be kept (--cache-memory)".to_owned()));
@@ -199,7 +206,7 @@ impl Follower {
             }
         }
         loader.finish();
-        Ok(())
+        Ok(!own.is_empty())
     }
 }
 
