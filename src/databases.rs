@@ -1,5 +1,6 @@
 //! What is done with whole databases of a store: they are made ready to be served, and read to their last document.
 
+use futures::future::try_join_all;
 use futures::stream::{self, Stream, StreamExt, TryStreamExt};
 
 use crate::document::{DbName, Document};
@@ -41,20 +42,22 @@ pub fn documents<'a>(
 /// Makes a database that is not there yet, and in it the design documents that it should have and lacks.
 pub async fn prepare(store: &dyn Server, database: &DbName) -> Result<(), Error> {
     store.create(database).await?;
+    add_views(store, database).await
+}
+
+/// Adds the design documents that a database should have and lacks.
+pub async fn add_views(store: &dyn Server, database: &DbName) -> Result<(), Error> {
     if store.has_native_views() {
         return Ok(());
     }
     let there = store.design_documents(database).await?.unwrap_or_default();
-    for ours in DESIGN_DOCUMENTS.iter().filter(|design| (design.holds)(database)) {
-        if design_document(&there, ours.name).is_none() {
-            match store.put_design(database, &content(ours)?).await {
-                // somebody else was faster, and theirs stays
-                Ok(_) | Err(store::Error::Conflict) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
-    Ok(())
+    let lacks = |ours: &&DesignDocument| (ours.holds)(database) && design_document(&there, ours.name).is_none();
+    let add = async |ours: &DesignDocument| match store.put_design(database, &content(ours)?).await {
+        // somebody else was faster, and theirs stays
+        Ok(_) | Err(store::Error::Conflict) => Ok(()),
+        Err(error) => Err(Error::from(error)),
+    };
+    try_join_all(DESIGN_DOCUMENTS.iter().filter(lacks).map(add)).await.map(drop)
 }
 
 /// The design document of this name.

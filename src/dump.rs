@@ -10,12 +10,13 @@ use serde::de::{self, DeserializeSeed, Deserializer};
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
-use crate::databases::{self, documents, prepare};
+use crate::databases::{self, add_views, documents};
 use crate::document::{DbName, Document, Revision, json};
 use crate::store::{self, Attachments, Server};
 
-/// How many documents are written at a time.
+/// How many documents are written at a time, unless they have more bytes than these.
 const BATCH: usize = 200;
+const BATCH_BYTES: usize = 4 * 1024 * 1024;
 
 /// Why a dump can't be imported or exported.
 #[derive(Debug, thiserror::Error)]
@@ -66,23 +67,18 @@ impl Dump {
     /// the dump has. To do it again changes nothing. `progress` is called with how many documents were written since its
     /// last call.
     pub async fn import(&self, store: &dyn Server, progress: impl Fn(u64)) -> Result<(), Error> {
-        let (sender, mut documents) = mpsc::channel(BATCH);
+        let (sender, mut batches) = mpsc::channel(1);
         let file = self.file.clone();
-        let reader = tokio::task::spawn_blocking(move || {
-            read(&file, &mut |document| sender.blocking_send(document).map_err(|_| "the import stopped".to_owned()))
-        });
+        let reader = tokio::task::spawn_blocking(move || in_batches(&file, &sender));
         store.create(&self.database).await?;
-        let mut batch = Vec::with_capacity(BATCH);
-        while documents.recv_many(&mut batch, BATCH).await > 0 {
-            let documents = std::mem::take(&mut batch);
+        while let Some(documents) = batches.recv().await {
             let written = documents.len() as u64;
             store.load(&self.database, documents).await?;
             progress(written);
         }
-        drop(documents);
         reader.await.map_err(|error| self.no_dump(&error.to_string()))??;
         // last, since the dump may bring design documents of its own
-        Ok(prepare(store, &self.database).await?)
+        Ok(add_views(store, &self.database).await?)
     }
 
     fn no_dump(&self, reason: &str) -> Error {
@@ -103,6 +99,27 @@ pub(crate) fn document(raw: &RawValue) -> Result<Document, String> {
         None if document.contains("_rev") => Err(format!("document {id}: its _rev is no text")),
         Some(Ok(_)) | None => Ok(document),
     }
+}
+
+/// Reads a dump from its file, batch by batch.
+fn in_batches(file: &Path, sender: &mpsc::Sender<Vec<Document>>) -> Result<(), Error> {
+    let send = |batch: &mut Vec<Document>| {
+        sender.blocking_send(std::mem::take(batch)).map_err(|_| "the import stopped".to_owned())
+    };
+    let (mut batch, mut bytes) = (Vec::new(), 0);
+    read(file, &mut |document| {
+        bytes += document.bytes();
+        batch.push(document);
+        if batch.len() >= BATCH || bytes >= BATCH_BYTES {
+            bytes = 0;
+            send(&mut batch)?;
+        }
+        Ok(())
+    })?;
+    if batch.is_empty() {
+        return Ok(());
+    }
+    send(&mut batch).map_err(|reason| Error::NoDump { file: file.to_owned(), reason })
 }
 
 /// Reads a dump from its file, giving each document to `take` as it comes; gives the database's name.

@@ -91,7 +91,7 @@ impl Metrics {
             cache_lookups: IntCounterVec::new(
                 Opts::new(
                     "crossbar_auth_cache_lookups_total",
-                    "Lookups of remembered keys, secrets and accounts, by what was looked up and outcome",
+                    "Lookups of remembered tokens, keys, secrets and accounts, by what was looked up and outcome",
                 ),
                 &["of", "outcome"],
             )?,

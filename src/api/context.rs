@@ -58,7 +58,7 @@ pub(super) struct Authorized<'r> {
     /// What its answer is framed by.
     pub(super) frame: &'r Frame,
     /// Whose token it came with.
-    pub(super) identity: Identity,
+    pub(super) identity: Arc<Identity>,
     /// The account that it is about.
     pub(super) account: Arc<Account>,
 }

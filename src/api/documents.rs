@@ -205,10 +205,10 @@ async fn write_over(authorized: &Authorized<'_>, document: &Document, revision: 
 async fn shown(
     kind: &'static Kind,
     document: Arc<Document>,
-    public: fn(&Document) -> Document,
+    public: fn(&Document) -> Box<RawValue>,
     revision: Revision,
 ) -> Answer {
-    let public = by_size(document.bytes(), move || public(&document).to_raw()).await;
+    let public = by_size(document.bytes(), move || public(&document)).await;
     Answer { table: &kind.table, ..Answer::document(public, Some(revision)) }
 }
 

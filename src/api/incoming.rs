@@ -3,7 +3,8 @@
 use actix_web::HttpRequest;
 use actix_web::http::Method;
 use actix_web::http::header::{
-    ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, CONTENT_TYPE, HeaderName, ORIGIN,
+    ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, CONTENT_TYPE, HeaderName,
+    HeaderValue, ORIGIN,
 };
 
 use std::sync::Arc;
@@ -68,7 +69,7 @@ impl Incoming {
 
     /// A header's text.
     pub fn header(&self, name: impl actix_web::http::header::AsHeaderName) -> Option<&str> {
-        self.http.headers().get(name).and_then(|value| value.to_str().ok())
+        self.http.headers().get(name).and_then(text)
     }
 
     /// What it carries to show whom it speaks for.
@@ -119,6 +120,13 @@ impl Incoming {
     }
 }
 
+/// A header's value as a text. It holds no control characters but tabs, so it is one where it is ASCII: what `to_str`
+/// says too, which looks at one character after the other.
+fn text(value: &HeaderValue) -> Option<&str> {
+    let bytes = value.as_bytes();
+    if bytes.is_ascii() { std::str::from_utf8(bytes).ok() } else { None }
+}
+
 /// A value of an envelope as a text, as `auth_token` and `verb` are read. One longer than any parameter is none.
 fn text_of(envelope: &Document, key: &str) -> Option<String> {
     let value = envelope.get(key).filter(|value| value.get().len() <= LONGEST_PARAMETER)?;
@@ -132,7 +140,7 @@ pub fn only_reads(method: &Method) -> bool {
 
 /// The id that the client gave its request, or one that was made up.
 pub fn request_id(http: &HttpRequest, made_up: impl FnOnce() -> String) -> String {
-    let given = http.headers().get(X_REQUEST_ID).and_then(|value| value.to_str().ok());
+    let given = http.headers().get(X_REQUEST_ID).and_then(text);
     let given = given.filter(|id| !id.is_empty() && id.len() <= LONGEST_REQUEST_ID);
     given.map_or_else(made_up, str::to_owned)
 }

@@ -42,7 +42,6 @@ use crate::budgets::Budget;
 use crate::document::{DocId, json};
 use crate::in_flight;
 use crate::kazoo::account::{Account, AccountId};
-use crate::kazoo::documents::is_deleted;
 use crate::kazoo::verb::Verb;
 
 use answer::Answer;
@@ -94,16 +93,15 @@ pub async fn respond(request: HttpRequest, payload: web::Payload, api: web::Data
     let took = started.elapsed();
     api.metrics.request(frame.route, known_method(method), status, took);
     // none of it is made into a text before it is known to be logged
-    let path = LoggablePath(request.path());
     log::info!(
         request_id = frame.request_id.as_str(),
         client:% = OrDash(api.limiter.client(&request)),
         account = frame.account.as_ref().map_or("-", AccountId::as_str),
         method = method,
-        path:% = path,
+        path:% = LoggablePath(request.path()),
         status = status,
         ms = (took.as_secs_f64() * 10_000.0).round() / 10.0;
-        "{method} {path} {status}"
+        "answered"
     );
     response
 }
@@ -221,7 +219,7 @@ impl Api {
         }
 
         // the account, the credentials, the right
-        let account = self.account(request, path, identity.as_ref().ok()).await;
+        let account = self.account(request, path, identity.as_deref().ok()).await;
         // who is refused whether or not there is such an account need not wait until that may be looked up
         if let (Err(Error::Auth(auth::Error::Busy(_))), Err(refusal)) = (&account, &identity)
             && !matches!(credentials, Credentials::Basic(_))
@@ -293,7 +291,7 @@ impl Api {
         &self,
         incoming: &Incoming,
         credentials: &Credentials,
-    ) -> Result<Result<Identity, auth::Error>, Error> {
+    ) -> Result<Result<Arc<Identity>, auth::Error>, Error> {
         let (account, asker) = (incoming.header("x-auth-account-id"), self.limiter.stranger(&incoming.http));
         match self.auth.decide(async |evidence| evidence.identify(credentials, account, asker).await).await {
             Err(error @ (auth::Error::Store(_) | auth::Error::Busy(_))) => Err(error.into()),
@@ -306,7 +304,7 @@ impl Api {
         &self,
         incoming: &Incoming,
         credentials: &Credentials,
-    ) -> Result<Result<Identity, auth::Error>, Error> {
+    ) -> Result<Result<Arc<Identity>, auth::Error>, Error> {
         self.limiter.sign_in(&incoming.http)?;
         let door = credentials.door();
         let attempt = self.limiter.attempt(&incoming.http, door.into_iter().collect()).await?;
@@ -336,7 +334,7 @@ impl Api {
         };
         let asker =
             identity.map_or_else(|| self.limiter.stranger(request), |identity| Asker::Account(identity.account));
-        Ok(Some(self.auth.decide(async |evidence| evidence.must_find(id, asker).await).await?))
+        Ok(Some(self.auth.decide(async |evidence| evidence.must_find(id, asker, identity).await).await?))
     }
 
     /// What a token does must be among what its restrictions name.
@@ -357,15 +355,16 @@ impl Api {
 
     /// The user and the device that a path leads through must be there, the user not deleted.
     async fn must_exist(&self, account: &Account, path: &Path) -> Result<(), Error> {
-        for (id, may_be_deleted) in
-            path.user.iter().map(|id| (id, false)).chain(path.device.iter().map(|id| (id, true)))
-        {
-            let missing = || Error::BadIdentifier(id.clone());
-            let doc_id = id.parse::<DocId>().map_err(|_| missing())?;
-            let found = self.store.get(&account.id.database(), &doc_id).await?.ok_or_else(missing)?;
-            if is_deleted(&found) && !may_be_deleted {
-                return Err(missing());
+        let missing = |id: &str| Error::BadIdentifier(id.to_owned());
+        if let Some(id) = &path.user {
+            let user = id.parse::<DocId>().map_err(|_| missing(id))?;
+            if !self.auth.has_user(account.id, &user).await? {
+                return Err(missing(id));
             }
+        }
+        if let Some(id) = &path.device {
+            let device = id.parse::<DocId>().map_err(|_| missing(id))?;
+            self.store.get(&account.id.database(), &device).await?.ok_or_else(|| missing(id))?;
         }
         Ok(())
     }

@@ -77,6 +77,9 @@ impl Path {
 }
 
 fn decoded(segment: &str) -> Result<String, Error> {
+    if !segment.as_bytes().contains(&b'%') {
+        return Ok(segment.to_owned());
+    }
     let escapes = segment.match_indices('%').all(|(at, _)| {
         segment.as_bytes().get(at + 1..at + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
     });

@@ -9,11 +9,10 @@ use actix_web::http::header::{
 };
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
-use serde::Serialize;
 
 use crate::aside::{by_size, is_quick};
 use crate::budgets::Budgets;
-use crate::document::{json, segment};
+use crate::document::{Object, json, segment};
 use crate::kazoo::account::AccountId;
 use crate::kazoo::verb::Verb;
 
@@ -49,6 +48,9 @@ const VARIES_BY_CODING: &str = "accept-encoding";
 const FOR_ONE_CLIENT: &str = "private, no-cache";
 const FOR_NO_CACHE: &str = "no-store";
 const EXPIRED: &str = "Fri, 01 Jan 1999 00:00:00 GMT";
+
+/// How many bytes most envelopes have beside their data: most of them are a token's.
+const ROOM: usize = 1_200;
 
 /// What an answer needs to know of its request.
 #[derive(Debug, Clone)]
@@ -87,44 +89,6 @@ pub struct Frame {
     pub node: String,
     /// The time of the answer, in ISO 8601.
     pub timestamp: String,
-}
-
-/// An envelope's keys before its data, in Kazoo's order.
-#[derive(Serialize)]
-struct Before<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next_start_key: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    page_size: Option<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    start_key: Option<&'a str>,
-}
-
-/// A successful answer's keys after its data.
-#[derive(Serialize)]
-struct After<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    revision: Option<&'a str>,
-    timestamp: &'a str,
-    version: &'a str,
-    node: &'a str,
-    request_id: &'a str,
-    status: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    auth_token: Option<&'a str>,
-}
-
-/// An error's keys after its data.
-#[derive(Serialize)]
-struct AfterError<'a> {
-    error: &'a str,
-    message: &'a str,
-    status: &'a str,
-    timestamp: &'a str,
-    version: &'a str,
-    node: &'a str,
-    request_id: &'a str,
-    auth_token: &'a str,
 }
 
 impl Frame {
@@ -203,25 +167,28 @@ impl Frame {
     /// The body of an answer.
     fn envelope<'a>(&self, answer: &'a Answer, revision: Option<&str>) -> Parts<'a> {
         let page = answer.page.as_ref().filter(|_| !self.is_first_version);
-        let before = Before {
-            next_start_key: page.and_then(|page| page.next.as_deref()),
-            page_size: page.map(|page| page.size),
-            start_key: page.and_then(|page| page.start.as_deref()),
-        };
-        let after = After {
-            revision,
-            timestamp: &self.timestamp,
-            version: KAZOO_VERSION,
-            node: &self.node,
-            request_id: &self.request_id,
-            status: "success",
-            auth_token: answer.token.as_deref().or(self.token.as_deref()),
-        };
+        let before = Object::default()
+            .text_if("next_start_key", page.and_then(|page| page.next.as_deref()))
+            .number_if("page_size", page.map(|page| page.size))
+            .text_if("start_key", page.and_then(|page| page.start.as_deref()));
+        let after = self
+            .said(Object::with_capacity(ROOM).text_if("revision", revision))
+            .text("status", "success")
+            .text_if("auth_token", answer.token.as_deref().or(self.token.as_deref()));
         let data = match &answer.data {
             Data::One(json) => Between::Text(json.get().into()),
             Data::List(list) => Between::List(Arc::clone(list)),
         };
-        self.encode(&before, data, &after)
+        self.encode(before, data, after)
+    }
+
+    /// What every envelope says.
+    fn said(&self, envelope: Object) -> Object {
+        envelope
+            .text("timestamp", &self.timestamp)
+            .text("version", KAZOO_VERSION)
+            .text("node", &self.node)
+            .text("request_id", &self.request_id)
     }
 
     /// The response to a request that failed.
@@ -247,18 +214,11 @@ impl Frame {
         let text = data.get("message").filter(|text| self.is_first_version && text.is_string());
         let token = self.token.as_deref().filter(|_| !error.is_of_body());
         let page_size = error.rows_found().filter(|_| !self.is_first_version);
-        let before = Before { next_start_key: None, page_size, start_key: None };
-        let after = AfterError {
-            error: status.as_str(),
-            message,
-            status: "error",
-            timestamp: &self.timestamp,
-            version: KAZOO_VERSION,
-            node: &self.node,
-            request_id: &self.request_id,
-            auth_token: token.unwrap_or("undefined"),
-        };
-        let parts = self.encode(&before, Between::Text(json::encode(text.unwrap_or(&data)).into()), &after);
+        let before = Object::default().number_if("page_size", page_size);
+        let after =
+            Object::with_capacity(ROOM).text("error", status.as_str()).text("message", message).text("status", "error");
+        let after = self.said(after).text("auth_token", token.unwrap_or("undefined"));
+        let parts = self.encode(before, Between::Text(json::encode(text.unwrap_or(&data)).into()), after);
         send(response, None, parts.sent(self.coding))
     }
 
@@ -309,10 +269,10 @@ impl Frame {
             .insert_header((ACCESS_CONTROL_MAX_AGE, fixed(CORS_MAX_AGE)));
     }
 
-    /// An envelope in the form that the client asked for. Nothing but the data is among its data: no token, and nothing
+    /// An envelope in the form that the client asked for, of its keys before and after its data. Nothing but the data is among its data: no token, and nothing
     /// else that a client chose.
-    fn encode<'d>(&self, before: &Before, data: Between<'d>, after: &impl Serialize) -> Parts<'d> {
-        let (before, after) = (json::encode(before), json::encode(after));
+    fn encode<'d>(&self, before: Object, data: Between<'d>, after: Object) -> Parts<'d> {
+        let (before, after) = (before.end(), after.end());
         let pretty = self.indented_up_to.and_then(|most| indented(&before, data.as_str(), &after, most));
         let mut parts = pretty.unwrap_or_else(|| joined(&before, data, &after, "", ""));
         if let Some(function) = &self.jsonp {

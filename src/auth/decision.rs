@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::background::Background;
+use crate::document::DocId;
+use crate::kazoo::account::AccountId;
 use crate::metrics::Metrics;
 use crate::store::SharedStore;
 use crate::world::World;
@@ -45,6 +47,12 @@ impl Auth {
             }
             decided => decided,
         }
+    }
+
+    /// Whether an account has a user that is not deleted: that it has is remembered, that it has not is read.
+    pub async fn has_user(&self, account: AccountId, user: &DocId) -> Result<bool, Error> {
+        let read = || self.memory.read_owner(account, user);
+        Ok(self.memory.owners.find((account, user.clone()), read).await?.is_some())
     }
 
     /// The system's configuration, as it is remembered.

@@ -2,7 +2,7 @@
 
 use std::hash::Hash;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::future::try_join_all;
@@ -24,7 +24,8 @@ use crate::world::World;
 
 use super::error::Error;
 use super::names::{Allowances, Asker, Names};
-use super::shelf::{Budget, Kept, REMEMBERED, Shelf};
+use super::recognized::Recognized;
+use super::shelf::{Budget, Changes, Kept, REMEMBERED, Shelf};
 
 /// The database of signing keys, and the attachment that holds a key.
 const SYSTEM_AUTH: &str = "system_auth";
@@ -98,6 +99,8 @@ pub(super) struct Memory {
     pub(super) ui: Shelf<(), Ui>,
     /// Verified tokens by their digests, never the tokens themselves.
     pub(super) verified: Cache<[u8; 32], Verified>,
+    /// Whom they speak for.
+    pub(super) recognized: Recognized,
 }
 
 impl Memory {
@@ -105,19 +108,21 @@ impl Memory {
         let budget = Arc::new(Budget::new());
         let of_names = Arc::new(Budget::of_names());
         let allowances = Arc::new(Allowances::new());
+        let changes = Changes::default();
         Self {
             store,
             key_names: Names::new(&allowances),
-            keys: Shelf::new("key", remembered, &metrics, &of_names),
+            keys: Shelf::new("key", remembered, &metrics, &of_names, &changes),
             account_names: Names::new(&allowances),
-            accounts: Shelf::new("account", remembered, &metrics, &of_names),
-            owners: Shelf::new("owner", remembered, &metrics, &budget),
-            restrictions: Shelf::new("restrictions", remembered, &metrics, &budget),
-            sign_in: Shelf::new("sign_in", remembered, &metrics, &budget),
-            basic: Shelf::new("basic", remembered, &metrics, &Arc::new(Budget::new())),
-            system: Shelf::new("config", remembered, &metrics, &budget),
-            ui: Shelf::new("ui", remembered, &metrics, &budget),
+            accounts: Shelf::new("account", remembered, &metrics, &of_names, &changes),
+            owners: Shelf::new("owner", remembered, &metrics, &budget, &changes),
+            restrictions: Shelf::new("restrictions", remembered, &metrics, &budget, &changes),
+            sign_in: Shelf::new("sign_in", remembered, &metrics, &budget, &changes),
+            basic: Shelf::new("basic", remembered, &metrics, &Arc::new(Budget::new()), &changes),
+            system: Shelf::new("config", remembered, &metrics, &budget, &changes),
+            ui: Shelf::new("ui", remembered, &metrics, &budget, &changes),
             verified: Cache::new(REMEMBERED),
+            recognized: Recognized::new(remembered, &metrics, changes),
         }
     }
 
@@ -125,6 +130,11 @@ impl Memory {
     async fn system_key(&self) -> Result<Option<DocId>, Error> {
         let system = self.system.get((), || self.read_system()).await?;
         Ok(system.value.and_then(|system| system.system_key.clone()))
+    }
+
+    pub(super) async fn read_owner(&self, account: AccountId, user: &DocId) -> Result<Option<Owner>, Error> {
+        let document = self.store.get(&account.database(), user).await?;
+        Ok(document.and_then(|document| Owner::of_document(&document)))
     }
 
     async fn read_system(&self) -> Result<Option<System>, Error> {
@@ -150,14 +160,15 @@ pub struct Evidence<'m> {
     pub(super) memory: &'m Memory,
     pub(super) world: World,
     began: Instant,
-    is_anew: bool,
-    rests_on_older: AtomicBool,
+    pub(super) is_anew: bool,
+    /// How long before the decision began the oldest of it was read, in nanoseconds.
+    age: AtomicU64,
 }
 
 impl<'m> Evidence<'m> {
     /// What is remembered, for a decision that began at `began`.
     pub(super) fn remembered(memory: &'m Memory, world: World, began: Instant) -> Self {
-        Self { memory, world, began, is_anew: false, rests_on_older: AtomicBool::new(false) }
+        Self { memory, world, began, is_anew: false, age: AtomicU64::new(0) }
     }
 
     /// Only what was read since the decision began.
@@ -167,7 +178,19 @@ impl<'m> Evidence<'m> {
 
     /// Whether anything of it was read before the decision began.
     pub(super) fn is_older_than_its_decision(&self) -> bool {
-        self.rests_on_older.load(Ordering::Relaxed)
+        self.age.load(Ordering::Relaxed) > 0
+    }
+
+    /// When the oldest of it was read.
+    pub(super) fn read_at(&self) -> Instant {
+        let age = Duration::from_nanos(self.age.load(Ordering::Relaxed));
+        self.began.checked_sub(age).unwrap_or(self.began)
+    }
+
+    /// Takes something for evidence that was read then.
+    pub(super) fn rest_on(&self, read_at: Instant) {
+        let age = self.began.saturating_duration_since(read_at).as_nanos();
+        self.age.fetch_max(u64::try_from(age).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     pub(super) async fn look<K, T, R>(
@@ -185,7 +208,7 @@ impl<'m> Evidence<'m> {
             true => shelf.get_since(key, self.began, read).await?,
             false => shelf.get(key, read).await?,
         };
-        self.rests_on_older.fetch_or(read_at < self.began, Ordering::Relaxed);
+        self.rest_on(read_at);
         Ok(value)
     }
 
@@ -230,10 +253,7 @@ impl<'m> Evidence<'m> {
 
     /// A user of an account; None if there is none, or it is deleted.
     pub async fn owner(&self, account: AccountId, user: &DocId) -> Result<Option<Arc<Owner>>, Error> {
-        let read = async || {
-            let document = self.memory.store.get(&account.database(), user).await?;
-            Ok(document.and_then(|document| Owner::of_document(&document)))
-        };
+        let read = || self.memory.read_owner(account, user);
         self.look(&self.memory.owners, (account, user.clone()), read).await
     }
 

@@ -1,6 +1,7 @@
 //! Whom a request's credentials speak for, and what those may do.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
@@ -68,8 +69,7 @@ impl Credentials {
     }
 }
 
-/// Whom a request speaks for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Whom a request speaks for, and what was read of that.
 pub struct Identity {
     /// The account.
     pub account: AccountId,
@@ -77,6 +77,12 @@ pub struct Identity {
     pub user: Option<String>,
     /// How the token was come by: a crossbar module's name.
     pub method: String,
+    /// The account's document.
+    own: Arc<Account>,
+    /// Whether nothing restricts the account's tokens.
+    is_unrestricted: bool,
+    /// When the oldest of it was read.
+    read_at: Instant,
 }
 
 impl Evidence<'_> {
@@ -89,35 +95,71 @@ impl Evidence<'_> {
         credentials: &Credentials,
         account: Option<&str>,
         asker: Asker,
-    ) -> Result<Identity, Error> {
+    ) -> Result<Arc<Identity>, Error> {
         let identity = match credentials {
             Credentials::Token(token) => self.of_token(token, account, asker).await?,
             Credentials::Basic(basic) => self.of_basic(basic, asker).await?,
             Credentials::None | Credentials::Foreign(_) => return Err(Error::InvalidCredentials),
         };
-        // whoever's account is deleted is nobody
-        let own = self.account(identity.account).await?.ok_or(Error::InvalidCredentials)?;
-        self.must_not_be_expired(&own)?;
+        self.must_not_be_expired(&identity.own)?;
         Ok(identity)
     }
 
-    async fn of_token(&self, token: &str, account: Option<&str>, asker: Asker) -> Result<Identity, Error> {
-        let claims = self.claims(token, asker).await?;
+    /// An identity with what is to be known of its account: whoever's account is deleted is nobody.
+    async fn identity(&self, account: AccountId, user: Option<String>, method: String) -> Result<Arc<Identity>, Error> {
+        let own = self.account(account).await?.ok_or(Error::InvalidCredentials)?;
+        // where that can't be read, whoever is to be restricted is told
+        let is_unrestricted = own.is_superduper_admin || self.nothing_restricts(account).await.unwrap_or(false);
+        let read_at = self.read_at();
+        Ok(Arc::new(Identity { account, user, method, own, is_unrestricted, read_at }))
+    }
+
+    /// Whether an identity is to be taken for what was read of it, as remembered evidence is.
+    fn trusts(&self, identity: &Identity) -> bool {
+        if !self.is_anew {
+            self.rest_on(identity.read_at);
+        }
+        !self.is_anew
+    }
+
+    async fn of_token(&self, token: &str, account: Option<&str>, asker: Asker) -> Result<Arc<Identity>, Error> {
+        let fingerprint = fingerprint(token);
+        let (claims, identity) = match self.recognized(&fingerprint) {
+            Some(recognized) => recognized,
+            None => self.recognize(token, fingerprint, asker).await?,
+        };
         if !claims.is_current(self.world.unix_seconds()) {
             return Err(Error::InvalidCredentials);
         }
         if account.is_some_and(|account| account != claims.account_id) {
             return Err(Error::InvalidCredentials);
         }
+        Ok(identity)
+    }
+
+    /// Whom a token speaks for, as long as it holds, if it is a token and its user and account are there.
+    async fn recognize(
+        &self,
+        token: &str,
+        fingerprint: [u8; 32],
+        asker: Asker,
+    ) -> Result<(Arc<Claims>, Arc<Identity>), Error> {
+        let changes = self.memory.recognized.changes();
+        let claims = self.claims(token, fingerprint, asker).await?;
         let account = claims.account_id.parse().map_err(|_| Error::InvalidCredentials)?;
         if let Some(user) = &claims.owner_id {
             self.must_be_a_user(account, user).await?;
         }
-        Ok(Identity {
-            account,
-            user: claims.owner_id.clone(),
-            method: claims.method.clone().unwrap_or_else(|| NO_METHOD.to_owned()),
-        })
+        let method = claims.method.clone().unwrap_or_else(|| NO_METHOD.to_owned());
+        let identity = self.identity(account, claims.owner_id.clone(), method).await?;
+        self.memory.recognized.keep(fingerprint, &claims, &identity, identity.read_at, changes);
+        Ok((claims, identity))
+    }
+
+    /// The same, as it is remembered.
+    fn recognized(&self, fingerprint: &[u8; 32]) -> Option<(Arc<Claims>, Arc<Identity>)> {
+        let recognized = self.memory.recognized.get(fingerprint)?;
+        self.trusts(&recognized.1).then_some(recognized)
     }
 
     /// A token ends with the user that it speaks for: where the user is deleted, or switched off.
@@ -128,12 +170,11 @@ impl Evidence<'_> {
     }
 
     /// What a token says, if its signatures hold.
-    async fn claims(&self, token: &str, asker: Asker) -> Result<Arc<Claims>, Error> {
+    async fn claims(&self, token: &str, fingerprint: [u8; 32], asker: Asker) -> Result<Arc<Claims>, Error> {
         let invalid = |_| Error::InvalidCredentials;
         let key_id = token::key_id(token).map_err(invalid)?;
         let key_id = key_id.parse::<DocId>().map_err(|_| Error::InvalidCredentials)?;
         let key = self.named_key(&key_id, asker).await?.ok_or(Error::InvalidCredentials)?;
-        let fingerprint = fingerprint(token);
         if let Some(verified) = self.memory.verified.get(&fingerprint).await
             && Arc::ptr_eq(&verified.key, &key)
             && verified.secrets == self.secrets(&verified.claims).await?
@@ -166,7 +207,7 @@ impl Evidence<'_> {
 
     /// HTTP Basic (`cb_basic_auth`): an account's id, a colon, and a user's credentials in the form that the account
     /// asks for. It is a sign-in with each request, and what lets nobody sign in lets nobody in here.
-    async fn of_basic(&self, basic: &str, asker: Asker) -> Result<Identity, Error> {
+    async fn of_basic(&self, basic: &str, asker: Asker) -> Result<Arc<Identity>, Error> {
         let (account, secret) = account_and_secret(basic).ok_or(Error::InvalidCredentials)?;
         let account = self.named_account(account, asker).await?.ok_or(Error::InvalidCredentials)?;
         let settings = self.sign_in_settings(&account).await?;
@@ -191,11 +232,7 @@ impl Evidence<'_> {
             error => error,
         })?;
         let (account, user) = found.as_ref();
-        Ok(Identity {
-            account: *account,
-            user: Some(user.to_string()),
-            method: Method::Credentials.module().to_owned(),
-        })
+        self.identity(*account, Some(user.to_string()), Method::Credentials.module().to_owned()).await
     }
 
     /// A token that a Kazoo of the same system accepts too, its identity signed with its owner's secret.
@@ -214,11 +251,21 @@ impl Evidence<'_> {
         token.map_err(|_| broken("the system key can't sign"))
     }
 
-    /// The account of this id, which `asker` has named.
+    /// The account of this id, which `asker` has named, or whom it speaks for.
     ///
     /// Errors: [`Error::UnknownAccount`]; [`Error::Busy`] where it is not known whether there is one, and `asker` has
     /// named too many that are nobody's.
-    pub async fn must_find(&self, id: AccountId, asker: Asker) -> Result<Arc<Account>, Error> {
+    pub async fn must_find(
+        &self,
+        id: AccountId,
+        asker: Asker,
+        identity: Option<&Identity>,
+    ) -> Result<Arc<Account>, Error> {
+        if let Some(identity) = identity.filter(|identity| identity.account == id)
+            && self.trusts(identity)
+        {
+            return Ok(Arc::clone(&identity.own));
+        }
         self.named_account(id, asker).await?.ok_or(Error::UnknownAccount(id))
     }
 
@@ -241,15 +288,17 @@ impl Evidence<'_> {
         parameters: &[String],
         verb: Verb,
     ) -> Result<(), Error> {
+        if identity.is_unrestricted && self.trusts(identity) {
+            return Ok(());
+        }
         if self.account(identity.account).await?.is_some_and(|own| own.is_superduper_admin) {
             return Ok(());
         }
-        let own = self.restrictions(identity.account).await?;
-        let system = self.system().await?;
-        let own = own.unwrap_or_default();
-        if *own == Restrictions::default() && system.restrictions == Restrictions::default() {
+        if self.nothing_restricts(identity.account).await? {
             return Ok(());
         }
+        let own = self.restrictions(identity.account).await?.unwrap_or_default();
+        let system = self.system().await?;
         let owner = match identity.user.as_deref().map(str::parse::<DocId>) {
             Some(Ok(user)) => self.owner(identity.account, &user).await?,
             Some(Err(_)) | None => None,
@@ -274,12 +323,20 @@ impl Evidence<'_> {
         }
     }
 
+    async fn nothing_restricts(&self, account: AccountId) -> Result<bool, Error> {
+        let own = self.restrictions(account).await?.unwrap_or_default();
+        Ok(*own == Restrictions::default() && self.system().await?.restrictions == Restrictions::default())
+    }
+
     /// Whether an identity may act on an account: on its own, on those below it, and on all if its own is the system's.
     ///
     /// Errors: [`Error::Forbidden`].
     pub async fn must_be_let_act_on(&self, identity: &Identity, target: AccountId) -> Result<(), Error> {
-        let own = self.account(identity.account).await?;
-        let target = self.account(target).await?;
+        let own = match self.trusts(identity) {
+            true => Some(Arc::clone(&identity.own)),
+            false => self.account(identity.account).await?,
+        };
+        let target = if target == identity.account { own.clone() } else { self.account(target).await? };
         match own.zip(target) {
             Some((own, target)) if own.may_act_on(&target) => Ok(()),
             _ => Err(Error::Forbidden),

@@ -16,6 +16,7 @@ mod identity;
 mod names;
 mod network;
 mod profile;
+mod recognized;
 mod secrets;
 mod shelf;
 mod sign_in;

@@ -4,6 +4,7 @@
 use std::hash::Hash;
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use governor::clock::{Clock, DefaultClock};
@@ -71,6 +72,22 @@ pub(super) struct Shelf<K, T> {
     reading: Cache<K, Arc<Mutex<()>>>,
     lookups: CacheLookups,
     budget: Arc<Budget>,
+    changes: Changes,
+}
+
+/// How often something that may be remembered was read anew or forgotten, before its time.
+#[derive(Clone, Default)]
+pub(super) struct Changes(Arc<AtomicU64>);
+
+impl Changes {
+    /// What is the same as long as nothing was.
+    pub(super) fn count(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+
+    fn happened(&self) {
+        self.0.fetch_add(1, Ordering::AcqRel);
+    }
 }
 
 impl<K, T> Shelf<K, T>
@@ -79,12 +96,19 @@ where
     T: Send + Sync + 'static,
 {
     /// A shelf for documents that `kind` is a name for, which are remembered for `remembered`.
-    pub(super) fn new(kind: &'static str, remembered: Duration, metrics: &Metrics, budget: &Arc<Budget>) -> Self {
+    pub(super) fn new(
+        kind: &'static str,
+        remembered: Duration,
+        metrics: &Metrics,
+        budget: &Arc<Budget>,
+        changes: &Changes,
+    ) -> Self {
         Self {
             kept: Cache::builder().max_capacity(REMEMBERED).time_to_live(remembered).build(),
             reading: Cache::builder().max_capacity(REMEMBERED).time_to_idle(PACE * 20).build(),
             lookups: metrics.cache_lookups(kind),
             budget: Arc::clone(budget),
+            changes: changes.clone(),
         }
     }
 
@@ -124,12 +148,33 @@ where
         self.lookups.misses.inc();
         let kept = kept(read).await?;
         self.kept.insert(key, kept.clone()).await;
+        self.changes.happened();
         Ok(kept)
+    }
+
+    /// What is remembered to be there, or else what is read: that nothing is there is not remembered.
+    ///
+    /// Errors: those of `read`.
+    pub(super) async fn find<R>(&self, key: K, read: impl FnOnce() -> R) -> Result<Option<Arc<T>>, Error>
+    where
+        R: Future<Output = Result<Option<T>, Error>>,
+    {
+        if let Some(Kept { value: Some(value), .. }) = self.kept.get(&key).await {
+            self.lookups.hits.inc();
+            return Ok(Some(value));
+        }
+        self.lookups.misses.inc();
+        let kept = kept(read).await?;
+        if kept.value.is_some() {
+            self.kept.insert(key, kept.clone()).await;
+        }
+        Ok(kept.value)
     }
 
     /// Forgets what was just written.
     pub(super) async fn forget(&self, key: &K) {
         self.kept.invalidate(key).await;
+        self.changes.happened();
     }
 }
 

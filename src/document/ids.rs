@@ -36,12 +36,14 @@ impl FromStr for DocId {
     type Err = NotADocId;
 
     fn from_str(text: &str) -> Result<Self, NotADocId> {
+        let is_ordinary = |byte: &u8| byte.is_ascii_graphic() && *byte != b'/';
         let taken = text.is_empty()
             || text.len() > LONGEST_ID
             || text.starts_with('_')
             || text == "."
             || text == ".."
-            || text.contains(|c: char| c == '/' || c.is_control());
+            // what nearly all are is looked at bytewise
+            || !text.as_bytes().iter().all(is_ordinary) && text.contains(|c: char| c == '/' || c.is_control());
         if taken { Err(NotADocId) } else { Ok(Self(text.to_owned())) }
     }
 }
@@ -89,7 +91,7 @@ impl FromStr for DbName {
 
     fn from_str(text: &str) -> Result<Self, NotADbName> {
         let fits = text.starts_with(|c: char| c.is_ascii_lowercase())
-            && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "_$()+-/".contains(c));
+            && text.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || b"_$()+-/".contains(&c));
         if fits { Ok(Self(text.to_owned())) } else { Err(NotADbName(text.to_owned())) }
     }
 }

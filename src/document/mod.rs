@@ -5,9 +5,11 @@
 pub mod cursor;
 mod ids;
 pub mod json;
+mod object;
 mod tree;
 
 pub use ids::{DbName, DocId, Revision, segment};
+pub use object::Object;
 
 use std::fmt;
 

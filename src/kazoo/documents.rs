@@ -5,6 +5,7 @@
 //! Public are the top-level fields that don't begin with `_` or `pvt_`; they are the client's. Private are the
 //! others; they are Kazoo's, and a client's are dropped.
 
+use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
 use crate::document::{DocId, Document, json};
@@ -57,20 +58,35 @@ fn is_private(key: &str) -> bool {
 }
 
 /// What a client is shown: the public fields, then `id`.
-pub fn public(document: &Document) -> Document {
-    let fields = document.iter().filter(|(key, _)| !is_private(key) && *key != "id");
-    let mut shown: Document = fields.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
-    if let Some(id) = document.get("_id") {
-        shown.set("id", id.to_owned());
-    }
-    shown
+pub fn public(document: &Document) -> Box<RawValue> {
+    json::raw(&Public { document, is_deleted: false })
 }
 
 /// What a client is shown of a document that it deleted.
-pub fn public_deleted(document: &Document) -> Document {
-    let mut shown = public(document);
-    shown.set("_read_only", json::raw(&serde_json::json!({ "deleted": true })));
-    shown
+pub fn public_deleted(document: &Document) -> Box<RawValue> {
+    json::raw(&Public { document, is_deleted: true })
+}
+
+/// A document as it is shown.
+struct Public<'d> {
+    document: &'d Document,
+    is_deleted: bool,
+}
+
+impl Serialize for Public<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut shown = serializer.serialize_map(None)?;
+        for (key, value) in self.document.iter().filter(|(key, _)| !is_private(key) && *key != "id") {
+            shown.serialize_entry(key, value)?;
+        }
+        if let Some(id) = self.document.get("_id") {
+            shown.serialize_entry("id", id)?;
+        }
+        if self.is_deleted {
+            shown.serialize_entry("_read_only", &serde_json::json!({ "deleted": true }))?;
+        }
+        shown.end()
+    }
 }
 
 /// The fields of a client's data that are the client's to set. `id` is not: it is the document's name.

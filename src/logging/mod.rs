@@ -2,6 +2,7 @@
 
 mod queue;
 
+use std::fmt::{self, Write as _};
 use std::io::{self, Write};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
@@ -62,6 +63,9 @@ pub fn start() -> Log {
 pub fn start_aside(format: LogFormat) -> io::Result<Log> {
     let queue = Queue::new(lost());
     let mut builder = builder(format);
+    if format == LogFormat::Text {
+        builder.format(|out, record| io::Write::write_all(out, text(record, SystemTime::now()).as_bytes()));
+    }
     builder.target(Target::Pipe(Box::new(Lines(Arc::clone(&queue)))));
     builder.init();
     let tell = |lost| log::error!(lines_lost = lost; "{lost} lines of the log were lost: nobody took them in time");
@@ -117,6 +121,45 @@ impl Write for Lines {
     }
 }
 
+/// A record and its time as env_logger writes them where nobody reads in colour. It takes several times as long, and there
+/// is a record of each request.
+fn text(record: &Record<'_>, time: SystemTime) -> String {
+    let mut line = String::with_capacity(512);
+    // a text takes whatever is written into it
+    let _ = append_text(&mut line, record, time);
+    line.push('\n');
+    line
+}
+
+fn append_text(line: &mut String, record: &Record<'_>, time: SystemTime) -> fmt::Result {
+    let time = jiff::Timestamp::try_from(time).unwrap_or_default();
+    write!(line, "[{time:.0} {:<5} {}] ", record.level(), record.target())?;
+    match record.args().as_str() {
+        Some(message) => line.push_str(message),
+        // what comes from elsewhere begins no line of its own
+        None => line.push_str(&record.args().to_string().replace('\n', "\n    ")),
+    }
+    // a source whose fields can't be visited has no more to show
+    let _ = record.key_values().visit(&mut Pairs(line));
+    Ok(())
+}
+
+/// The fields of a record, each written behind a line.
+struct Pairs<'l>(&'l mut String);
+
+impl<'kvs> VisitSource<'kvs> for Pairs<'_> {
+    fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), kv::Error> {
+        for part in [" ", key.as_str(), "="] {
+            self.0.push_str(part);
+        }
+        match value.to_borrowed_str() {
+            Some(text) => self.0.push_str(text),
+            None => write!(self.0, "{value}")?,
+        }
+        Ok(())
+    }
+}
+
 /// A record and its time as a JSON object, the record's fields beside its message.
 struct Json<'r>(&'r Record<'r>, SystemTime);
 
@@ -159,6 +202,22 @@ impl<'kvs, L: SerializeMap> VisitSource<'kvs> for Fields<'_, L> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_of_text() {
+        let fields = [("path", Value::from("/v2")), ("status", Value::from(200)), ("ms", Value::from(0.1))];
+        let fields: &[(&str, Value)] = &fields;
+        let time = SystemTime::UNIX_EPOCH + Duration::from_micros(1_763_888_994_120_900);
+        let line = |message: std::fmt::Arguments| {
+            let mut record = Record::builder();
+            record.level(log::Level::Info).target("here").key_values(&fields);
+            text(&record.args(message).build(), time)
+        };
+        let begins = "[2025-11-23T09:09:54Z INFO  here] ";
+        assert_eq!(line(format_args!("answered")), format!("{begins}answered path=/v2 status=200 ms=0.1\n"));
+        let forged = "gone\n[2025";
+        assert_eq!(line(format_args!("{forged}")), format!("{begins}gone\n    [2025 path=/v2 status=200 ms=0.1\n"));
+    }
 
     #[test]
     fn a_line_of_json() {

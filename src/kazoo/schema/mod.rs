@@ -99,7 +99,7 @@ impl Schema {
     /// A schema by its document, and the documents of those that it refers to, by their names.
     pub fn new(name: &str, document: &Document, others: &BTreeMap<String, Arc<Document>>) -> Self {
         static NUMBERS: AtomicU64 = AtomicU64::new(0);
-        let mut public = documents::public(document);
+        let mut public = Document::from_raw(&documents::public(document)).unwrap_or_default();
         public.set_text("id", name);
         let tree = tree::whole(document, others);
         let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
