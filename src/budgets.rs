@@ -84,6 +84,10 @@ pub struct Budgets {
     #[arg(long, env = "CROSSBAR_MAX_REQUESTS", default_value = "512", value_parser = at_least_one(), value_name = "NUMBER")]
     pub max_requests: usize,
 
+    /// How many may listen to what happens at a time (text/event-stream); over it 503
+    #[arg(long, env = "CROSSBAR_MAX_LISTENERS", default_value = "2000", value_parser = at_least_one(), value_name = "NUMBER")]
+    pub max_listeners: usize,
+
     /// How many bytes of bodies and of answers all requests together may hold; over it 503
     #[arg(long, env = "CROSSBAR_MAX_IN_FLIGHT", default_value = "64000000", value_parser = at_least_one(), value_name = "BYTES")]
     pub max_in_flight: usize,
@@ -114,6 +118,7 @@ pub enum Budget {
     Answer,
     Columns,
     Requests,
+    Listeners,
     InFlight,
     Deadline,
 }
@@ -131,6 +136,7 @@ impl Budget {
             Self::Answer => "answer",
             Self::Columns => "columns",
             Self::Requests => "requests",
+            Self::Listeners => "listeners",
             Self::InFlight => "in_flight",
             Self::Deadline => "deadline",
         }

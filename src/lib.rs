@@ -14,7 +14,7 @@
 //! All of them speak of a [`document`]: its fields in order, each with the JSON it came with. [`databases`] are made ready
 //! and read whole, [`dump`] carries them in and out of files, [`demo`] fills a store with made-up accounts. [`world`] is
 //! the time and new ids, [`metrics`] what is counted, [`logging`] the log, [`config`] the command line, [`budgets`] what a
-//! request may cost. Work that keeps a processor busy is done [`aside`]. [`notices`] tells
+//! request may cost, [`caching`] what is kept in memory. Work that keeps a processor busy is done [`aside`]. [`notices`] tells
 //! Kazoo's nodes of what is written, [`background`] is the work that goes on beside requests, [`admin`] what operators'
 //! machines ask. [`tls`] is who is believed over it, [`files`] reads what operators name. [`operate`] is what operators do
 //! beside a running service, [`backup`] what they keep of an embedded store. [`Application`] puts them together.
@@ -28,6 +28,7 @@ pub mod auth;
 pub mod background;
 pub mod backup;
 pub mod budgets;
+pub mod caching;
 pub mod config;
 pub mod databases;
 pub mod demo;
@@ -55,9 +56,10 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures::future::try_join_all;
 use md5::{Digest, Md5};
+use tokio_util::sync::CancellationToken;
 
 use admin::Admin;
-use api::{Admission, Api, Limiter, Pages, Schemas, Writers};
+use api::{Admission, Api, Limiter, Listeners, Pages, Schemas, Writers};
 use auth::Auth;
 use background::Background;
 use config::{ServeArguments, StoreLocation};
@@ -66,6 +68,7 @@ use metrics::Metrics;
 use store::SharedStore;
 use store::couch::{Couch, CouchOptions, NoClient};
 use store::embedded::Embedded;
+use store::feeds::Feeds;
 use store::lasting::Lasting;
 use store::measured::Measured;
 use tls::Identity;
@@ -93,13 +96,24 @@ pub enum OpenError {
 ///
 /// Errors: [`OpenError`].
 pub async fn open_store(location: &StoreLocation, options: &CouchOptions) -> Result<store::SharedServer, OpenError> {
+    open_store_keeping(location, options, Embedded::MEMORY).await
+}
+
+/// The same; so many bytes of an embedded store may be kept in memory.
+///
+/// Errors: [`OpenError`].
+pub async fn open_store_keeping(
+    location: &StoreLocation,
+    options: &CouchOptions,
+    memory: usize,
+) -> Result<store::SharedServer, OpenError> {
     match location {
         StoreLocation::Couch(urls) => {
             let couch = Couch::new(urls, options)?;
             couch.check().await?;
             Ok(Arc::new(couch))
         }
-        StoreLocation::Folder(folder) => Ok(Arc::new(Embedded::open(folder, views::ALL)?)),
+        StoreLocation::Folder(folder) => Ok(Arc::new(Embedded::open_keeping(folder, views::ALL, memory)?)),
     }
 }
 
@@ -111,6 +125,8 @@ pub struct Application {
     identity: Option<Arc<Identity>>,
     admin: Admin,
     background: Background,
+    /// Ends those who listen, who would not end by themselves.
+    ending: CancellationToken,
 }
 
 impl Application {
@@ -122,10 +138,12 @@ impl Application {
         let notices_to = arguments.notices.settings(arguments.store.trusted()?)?;
         let (listener, address) = listener::on(arguments.listen, arguments.budgets.send_time_out)?;
         let metrics = Metrics::new((world.now)());
+        let (background, ending) = (Background::here(), CancellationToken::new());
+        let store: SharedStore = Arc::new(Feeds::new(store, background.clone()));
+        let store = caching::over(store, &arguments.caching, &background).map_err(io::Error::other)?;
         metrics.show(store.collectors());
         let store: SharedStore = Arc::new(Measured::new(store, metrics.clone()));
         let admin = Admin::new(Arc::clone(&store), metrics.clone());
-        let background = Background::here();
         let store = notices::over(store, notices_to, address, world, metrics.clone(), &background);
         let store: SharedStore = Arc::new(Lasting::new(store, background.clone(), metrics.clone()));
         let auth = Auth::new(Arc::clone(&store), metrics.clone(), arguments.auth_cache, world)
@@ -138,6 +156,7 @@ impl Application {
             pages: Pages::default(),
             writers: Writers::default(),
             admission: Admission::new(&arguments.budgets, &metrics),
+            listeners: Listeners::new(&arguments.budgets, &metrics, ending.clone()),
             budgets: arguments.budgets.clone(),
             world,
             node: URL_SAFE_NO_PAD.encode(Md5::digest(address.to_string())),
@@ -179,7 +198,7 @@ impl Application {
             };
             servers.push(admin.run());
         }
-        Ok(Self { servers, address, admin_address, identity, admin, background })
+        Ok(Self { servers, address, admin_address, identity, admin, background, ending })
     }
 
     /// Gives backups of a store to those who may use a socket in its folder.
@@ -216,6 +235,7 @@ impl Application {
         let stopping = async {
             stop.await;
             self.admin.stopping();
+            self.ending.cancel();
             // the public listener first: who watches can see it go
             for handle in &handles {
                 handle.stop(true).await;

@@ -33,6 +33,7 @@ pub struct Metrics {
     over_budget: IntCounterVec,
     requests_under_way: IntGauge,
     bytes_in_flight: IntGauge,
+    listeners: IntGauge,
     store_calls: IntCounterVec,
     store_seconds: HistogramVec,
     writes_under_way: IntGauge,
@@ -71,6 +72,7 @@ impl Metrics {
                 "crossbar_bytes_in_flight",
                 "Bytes of large bodies, documents and answers that requests hold",
             )?,
+            listeners: IntGauge::new("crossbar_listeners", "Clients that listen to what happens")?,
             store_calls: IntCounterVec::new(
                 Opts::new("crossbar_store_calls_total", "Calls of the store (CouchDB), by call and outcome"),
                 &["call", "outcome"],
@@ -112,6 +114,7 @@ impl Metrics {
             Box::new(metrics.over_budget.clone()),
             Box::new(metrics.requests_under_way.clone()),
             Box::new(metrics.bytes_in_flight.clone()),
+            Box::new(metrics.listeners.clone()),
             Box::new(metrics.store_calls.clone()),
             Box::new(metrics.store_seconds.clone()),
             Box::new(metrics.writes_under_way.clone()),
@@ -148,6 +151,11 @@ impl Metrics {
     /// How many bytes requests hold: to be kept by who charges them.
     pub fn bytes_in_flight(&self) -> IntGauge {
         self.bytes_in_flight.clone()
+    }
+
+    /// How many listen: to be kept by who lets them.
+    pub fn listeners(&self) -> IntGauge {
+        self.listeners.clone()
     }
 
     /// The store answered.

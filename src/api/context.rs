@@ -13,6 +13,7 @@ use crate::world::World;
 
 use super::admission::Admission;
 use super::conditions::Conditions;
+use super::events::Listeners;
 use super::incoming::Incoming;
 use super::limit::Limiter;
 use super::pages::Pages;
@@ -39,6 +40,8 @@ pub struct Api {
     pub budgets: Budgets,
     /// Who is let in.
     pub admission: Admission,
+    /// Who listens to what happens.
+    pub listeners: Listeners,
     /// Time and new ids.
     pub world: World,
     /// What envelopes call this process.

@@ -207,7 +207,7 @@ impl Error {
     /// After how many seconds the client may ask again, where that is known.
     pub fn retry_after(&self) -> Option<u64> {
         match self {
-            Self::OverBudget(Budget::Requests | Budget::InFlight, _) => Some(1),
+            Self::OverBudget(Budget::Requests | Budget::Listeners | Budget::InFlight, _) => Some(1),
             Self::Auth(auth::Error::Busy(wait)) => Self::too_many(*wait).retry_after(),
             Self::OverBudget(Budget::Deadline, _) => Some(STORE_PAUSE_S),
             Self::TooManyRequests(seconds) => Some(*seconds),
@@ -290,6 +290,10 @@ fn over_budget(budget: Budget, most: usize) -> ErrorBody {
         }
         Budget::Requests => {
             let text = format!("{most} requests are under way: try again");
+            told(StatusCode::SERVICE_UNAVAILABLE, "overloaded", text)
+        }
+        Budget::Listeners => {
+            let text = format!("{most} listen already: try again");
             told(StatusCode::SERVICE_UNAVAILABLE, "overloaded", text)
         }
         Budget::InFlight => {

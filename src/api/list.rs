@@ -19,15 +19,16 @@ use crate::kazoo::page::{self, PageSize};
 use crate::store::{self, Query, Row};
 
 use super::answer::{Allowance, Answer, Data, List, Paging, Shown};
-use super::context::Authorized;
+use super::context::{Api, Authorized};
 use super::error::Error;
+use super::incoming::Incoming;
 use super::pages::{Page, Wanted};
 
 /// How many batches of rows all lists together hold.
-static BATCHES: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(64));
+pub(super) static BATCHES: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(64));
 
 /// As how many batches one counts that comes with its documents: they take several times their bytes.
-const WEIGHT_OF_DOCUMENTS: u32 = 16;
+pub(super) const WEIGHT_OF_DOCUMENTS: u32 = 16;
 
 /// A list that looked at so many rows is a long one.
 const LONG: usize = 1_000;
@@ -38,7 +39,7 @@ static LONG_LISTS: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(8));
 /// `GET …/{noun}`
 pub async fn list(authorized: &Authorized<'_>, kind: &'static Kind) -> Result<Answer, Error> {
     let request = authorized.incoming;
-    let filter = filter(authorized)?;
+    let filter = filter(authorized.api, request)?;
     let start = match request.has_bare("start_key") {
         true => Some(Term::True),
         false => request.parameter("start_key").map(|text| Term::decode(&text)),
@@ -124,9 +125,12 @@ async fn gather(
     Ok(Page { rows, digest, start: page.start.map(|key| key.encode()), next })
 }
 
-fn filter(authorized: &Authorized<'_>) -> Result<Filter, Error> {
-    let query = authorized.incoming.query.iter().map(|(key, value)| (key.as_str(), value.as_deref()));
-    let most = authorized.api.budgets.max_conditions;
+/// The filter of a request.
+///
+/// Errors: it has too many conditions.
+pub(super) fn filter(api: &Api, incoming: &Incoming) -> Result<Filter, Error> {
+    let query = incoming.query.iter().map(|(key, value)| (key.as_str(), value.as_deref()));
+    let most = api.budgets.max_conditions;
     Filter::of_query(query, most).map_err(|_| Error::OverBudget(Budget::Conditions, most))
 }
 

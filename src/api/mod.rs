@@ -11,6 +11,7 @@ mod context;
 mod csv;
 mod documents;
 mod error;
+mod events;
 mod guesses;
 mod held;
 mod incoming;
@@ -25,6 +26,7 @@ mod path;
 mod pauses;
 mod resource;
 mod response;
+mod rights;
 mod schemas;
 mod sign_in;
 mod writers;
@@ -37,26 +39,26 @@ use actix_web::http::header::ACCESS_CONTROL_REQUEST_METHOD;
 use actix_web::{HttpRequest, HttpResponse, web};
 use tokio::time::timeout;
 
-use crate::auth::{self, Asker, Credentials, Identity};
+use crate::auth::{self, Credentials};
 use crate::budgets::Budget;
-use crate::document::{DocId, json};
+use crate::document::json;
 use crate::in_flight;
-use crate::kazoo::account::{Account, AccountId};
+use crate::kazoo::account::AccountId;
 use crate::kazoo::verb::Verb;
 
 use answer::Answer;
-use body::Body;
 use conditions::Conditions;
 use context::Authorized;
 use incoming::Incoming;
 use loggable::{LoggablePath, OrDash};
-use path::{NamedAccount, Path};
+use path::Path;
 use resource::Resource;
 use response::Frame;
 
 pub use admission::Admission;
 pub use context::Api;
 pub use error::Error;
+pub use events::Listeners;
 pub use limit::{Limiter, RateLimit};
 pub use pages::Pages;
 pub use schemas::Schemas;
@@ -244,11 +246,17 @@ impl Api {
         }
         let account = account.ok_or(auth::Error::Forbidden)?;
         self.auth.decide(async |evidence| evidence.must_be_let_act_on(&identity, account.id).await).await?;
-        frame.negotiate(request, incoming)?;
+        let listens = events::are_wanted(incoming, path, verb);
+        if !listens {
+            frame.negotiate(request, incoming)?;
+        }
         if path.is_too_long {
             return Err(Error::NotFound);
         }
         self.must_exist(&account, path).await?;
+        if listens {
+            return events::listen(self, incoming, path, frame, account.id);
+        }
 
         let authorized = Authorized { api: self, incoming, path, frame, identity, account };
         let answer = authorized.answer(verb).await?;
@@ -270,103 +278,6 @@ impl Api {
             Resource::SchemaValidation(name) => schemas::validate(&self.schemas, incoming, name).await,
             _ => Err(Error::NotFound),
         }
-    }
-
-    /// Whether what a request carries outside of its body is believed.
-    async fn is_believed(&self, request: &HttpRequest) -> bool {
-        let incoming = Incoming::new(request.clone(), Body::default());
-        let credentials = incoming.credentials();
-        let identity = match &credentials {
-            Credentials::Token(_) => self.identify(&incoming, &credentials).await,
-            Credentials::Basic(_) => self.sign_in(&incoming, &credentials).await,
-            Credentials::Foreign(_) | Credentials::None => return false,
-        };
-        matches!(identity, Ok(Ok(_)))
-    }
-
-    /// Whom credentials speak for, or why nobody believes them.
-    ///
-    /// Errors: a fault below.
-    async fn identify(
-        &self,
-        incoming: &Incoming,
-        credentials: &Credentials,
-    ) -> Result<Result<Arc<Identity>, auth::Error>, Error> {
-        let (account, asker) = (incoming.header("x-auth-account-id"), self.limiter.stranger(&incoming.http));
-        match self.auth.decide(async |evidence| evidence.identify(credentials, account, asker).await).await {
-            Err(error @ (auth::Error::Store(_) | auth::Error::Busy(_))) => Err(error.into()),
-            identity => Ok(identity),
-        }
-    }
-
-    /// Whom HTTP Basic credentials speak for: a sign-in, which costs what one costs.
-    async fn sign_in(
-        &self,
-        incoming: &Incoming,
-        credentials: &Credentials,
-    ) -> Result<Result<Arc<Identity>, auth::Error>, Error> {
-        self.limiter.sign_in(&incoming.http)?;
-        let door = credentials.door();
-        let attempt = self.limiter.attempt(&incoming.http, door.into_iter().collect()).await?;
-        let identity = self.identify(incoming, credentials).await?;
-        match &identity {
-            Ok(_) => attempt.succeeded(door),
-            Err(error) => attempt.refused(error),
-        }
-        Ok(identity)
-    }
-
-    /// The account that a path names, which must be there; None if it names none.
-    async fn account(
-        &self,
-        request: &HttpRequest,
-        path: &Path,
-        identity: Option<&Identity>,
-    ) -> Result<Option<Arc<Account>>, Error> {
-        let id = match &path.account {
-            NamedAccount::None => return Ok(None),
-            NamedAccount::Own => identity.ok_or(Error::NoOwnAccount)?.account,
-            NamedAccount::Id(text) => text.parse().map_err(|_| match text.len() {
-                // as long as an id is, it is one that nobody has
-                AccountId::LENGTH => Error::BadIdentifier(text.clone()),
-                _ => Error::InvalidAccountId(text.clone()),
-            })?,
-        };
-        let asker =
-            identity.map_or_else(|| self.limiter.stranger(request), |identity| Asker::Account(identity.account));
-        Ok(Some(self.auth.decide(async |evidence| evidence.must_find(id, asker, identity).await).await?))
-    }
-
-    /// What a token does must be among what its restrictions name.
-    async fn must_be_permitted(
-        &self,
-        identity: &Identity,
-        account: Option<&Account>,
-        path: &Path,
-        verb: Verb,
-    ) -> Result<(), Error> {
-        let Some((noun, parameters)) = &path.end else { return Ok(()) };
-        let target = account.map(|account| account.id);
-        let decided = self
-            .auth
-            .decide(async |evidence| evidence.must_not_be_restricted(identity, target, noun, parameters, verb).await);
-        Ok(decided.await?)
-    }
-
-    /// The user and the device that a path leads through must be there, the user not deleted.
-    async fn must_exist(&self, account: &Account, path: &Path) -> Result<(), Error> {
-        let missing = |id: &str| Error::BadIdentifier(id.to_owned());
-        if let Some(id) = &path.user {
-            let user = id.parse::<DocId>().map_err(|_| missing(id))?;
-            if !self.auth.has_user(account.id, &user).await? {
-                return Err(missing(id));
-            }
-        }
-        if let Some(id) = &path.device {
-            let device = id.parse::<DocId>().map_err(|_| missing(id))?;
-            self.store.get(&account.id.database(), &device).await?.ok_or_else(|| missing(id))?;
-        }
-        Ok(())
     }
 }
 

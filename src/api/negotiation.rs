@@ -2,7 +2,7 @@
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{ACCEPT, ACCEPT_LANGUAGE, Accept, Header, QualityItem};
-use actix_web::mime::Mime;
+use actix_web::mime::{Mime, TEXT_EVENT_STREAM};
 
 use super::error::Error;
 
@@ -38,6 +38,15 @@ pub fn format(request: &HttpRequest, in_query: Option<&str>) -> Result<Format, E
         Some(media_type) => of_media_type(media_type).unwrap_or(by_header),
         None => by_header,
     })
+}
+
+/// Whether a request accepts a stream of events and no form that Kazoo gives: what is answered 406 there.
+pub fn wants_events(request: &HttpRequest) -> bool {
+    let accepts_events = || {
+        let accept = Accept::parse(request).ok();
+        accept.is_some_and(|accept| accept.iter().take(MOST_RANGES).any(|range| range.item == TEXT_EVENT_STREAM))
+    };
+    by_header(request).is_err() && accepts_events()
 }
 
 fn by_header(request: &HttpRequest) -> Result<Format, Error> {

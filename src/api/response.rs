@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix_web::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING,
-    CONTENT_LANGUAGE, CONTENT_TYPE, ETAG, EXPIRES, HeaderValue, LOCATION, RETRY_AFTER, VARY,
+    CONTENT_LANGUAGE, CONTENT_TYPE, ETAG, EXPIRES, HeaderName, HeaderValue, LOCATION, RETRY_AFTER, VARY,
 };
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
@@ -39,6 +39,9 @@ const WITHOUT_CONTENT: [StatusCode; 4] =
 
 /// What an answer depends on, and when it was no longer fresh: Kazoo's.
 const VARIES_BY: &str = "accept-language, accept";
+
+/// What nginx asks whether it may gather a response before it passes it on.
+const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// What else it depends on: answers echo the token, so no cache between may give one client's to another.
 const VARIES_BY_CLIENT: &str = "x-auth-token, authorization";
@@ -234,6 +237,14 @@ impl Frame {
     pub fn greet(&self) -> HttpResponse {
         let greeting = "crossbar-groups: Kazoo's groups are under /v2/accounts/{ACCOUNT_ID}/groups\n";
         self.response(StatusCode::OK).insert_header((CONTENT_TYPE, "text/plain")).body(greeting)
+    }
+
+    /// The head of a response whose body is a stream of events. Nothing between is to keep or to hold back any of it.
+    pub fn stream(&self) -> HttpResponseBuilder {
+        let mut response = self.response(StatusCode::OK);
+        response.insert_header((CONTENT_TYPE, fixed("text/event-stream")));
+        response.insert_header((X_ACCEL_BUFFERING, fixed("no")));
+        response
     }
 
     /// What every response has.

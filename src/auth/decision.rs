@@ -49,6 +49,11 @@ impl Auth {
         }
     }
 
+    /// For how long what was read is remembered.
+    pub fn remembers_for(&self) -> Duration {
+        self.memory.recognized.remembered()
+    }
+
     /// Whether an account has a user that is not deleted: that it has is remembered, that it has not is read.
     pub async fn has_user(&self, account: AccountId, user: &DocId) -> Result<bool, Error> {
         let read = || self.memory.read_owner(account, user);

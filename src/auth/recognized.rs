@@ -36,6 +36,11 @@ impl Recognized {
         Self { kept, remembered, changes, lookups: metrics.cache_lookups("token") }
     }
 
+    /// For how long.
+    pub(super) fn remembered(&self) -> Duration {
+        self.remembered
+    }
+
     /// To be asked before anything is read of what a token rests on.
     pub(super) fn changes(&self) -> u64 {
         self.changes.count()

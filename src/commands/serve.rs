@@ -11,7 +11,7 @@ use crossbar_groups::config::{ServeArguments, StoreLocation};
 use crossbar_groups::store::couch::CouchOptions;
 use crossbar_groups::tls::Identity;
 use crossbar_groups::world::World;
-use crossbar_groups::{Application, demo, open_store};
+use crossbar_groups::{Application, demo, open_store, open_store_keeping};
 
 use super::output::print;
 
@@ -23,7 +23,8 @@ pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
     let stop = stopped().context(NO_SIGNALS)?;
     if !arguments.demo {
         let location = arguments.store.location()?;
-        let store = open_store(&location, &arguments.store.options()?).await?;
+        let memory = arguments.caching.cache_memory;
+        let store = open_store_keeping(&location, &arguments.store.options()?, memory).await?;
         let mut application = Application::build(&arguments, Arc::clone(&store) as _, World::real())?;
         reload_on_hangup(application.identity())?;
         if let StoreLocation::Folder(folder) = &location {

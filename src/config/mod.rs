@@ -13,6 +13,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::api::RateLimit;
 use crate::budgets::Budgets;
+use crate::caching::Caching;
 use crate::document::DbName;
 use crate::files::{self, BadFile};
 use crate::kazoo::account::AccountId;
@@ -197,6 +198,10 @@ pub struct ServeArguments {
     /// How many threads serve requests (default: one for each processor)
     #[arg(long, env = "CROSSBAR_WORKERS", value_parser = clap::value_parser!(u16).range(1..), value_name = "NUMBER")]
     pub workers: Option<u16>,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub caching: Caching,
 
     #[command(flatten)]
     #[allow(missing_docs)]

@@ -1,5 +1,7 @@
 //! JSON objects that are written key by key: what stands in every answer is written for each.
 
+use serde_json::value::RawValue;
+
 use super::json;
 
 /// An object that is being written. Its keys are such as need no escape.
@@ -39,6 +41,13 @@ impl Object {
             self.key(key);
             self.0.push_str(&number.to_string());
         }
+        self
+    }
+
+    /// Adds a value that is JSON already.
+    pub fn raw(mut self, key: &'static str, value: &RawValue) -> Self {
+        self.key(key);
+        self.0.push_str(value.get());
         self
     }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::document::Document;
+use crate::document::{Document, Revision};
 
 /// A place in a database's history, as its store names it. Which of two is the later nobody else can tell.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -16,6 +16,8 @@ pub struct Changed {
     pub sequence: Sequence,
     /// Its id.
     pub id: Arc<str>,
+    /// Its revision since then.
+    pub revision: Revision,
     /// What it is since; None if it was taken away, which Kazoo does to none of an account's.
     pub document: Option<Arc<Document>>,
 }

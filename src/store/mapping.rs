@@ -7,9 +7,9 @@ use icu_collator::options::CollatorOptions;
 use icu_collator::{Collator, CollatorBorrowed, CollatorPreferences};
 use serde_json::value::RawValue;
 
-use crate::document::{DbName, Document};
+use crate::document::{DbName, Document, json};
 
-use super::{Error, Result, View};
+use super::{Error, Result, Row, View};
 
 /// What rows are made by: the views, and the collation of their keys.
 pub(super) struct Mapping {
@@ -54,6 +54,13 @@ pub(super) fn path(view: &View) -> String {
     format!("{}/{}", view.design, view.name)
 }
 
+fn is_same_value(one: &RawValue, other: &RawValue) -> bool {
+    match (json::tree(one), json::tree(other)) {
+        (Ok(one), Ok(other)) => json::canonical(&one) == json::canonical(&other),
+        _ => false,
+    }
+}
+
 /// A document's rows.
 #[derive(Default)]
 pub(super) struct Mapped {
@@ -65,6 +72,16 @@ pub(super) struct Mapped {
 }
 
 impl Mapped {
+    /// Whether a row of a view is among them, as this or another text of the same value.
+    pub(super) fn has(&self, view: &View, row: &Row) -> bool {
+        let path = path(view);
+        let is_same = |value: &RawValue| value.get() == row.value.get() || is_same_value(value, &row.value);
+        self.rows.iter().any(|((of, _), (key, number))| {
+            let value = usize::try_from(*number).ok().and_then(|number| self.values.get(number));
+            *of == path && *key == *row.key && value.is_some_and(|value| is_same(value))
+        })
+    }
+
     /// The number of a value, which is kept once.
     fn number(&mut self, value: &Arc<RawValue>) -> u32 {
         if let Some((_, number)) = self.last.as_ref().filter(|(last, _)| Arc::ptr_eq(last, value)) {

@@ -8,6 +8,8 @@
 mod changes;
 pub mod couch;
 pub mod embedded;
+pub mod feeds;
+pub mod following;
 pub mod lasting;
 mod mapping;
 pub mod measured;
@@ -197,6 +199,11 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// Errors: [`Error::MissingDatabase`] once the database is gone. After an error nothing comes.
     fn follow<'a>(&'a self, database: &'a DbName, since: Sequence) -> BoxStream<'a, Result<Vec<Changed>>>;
+
+    /// Whether nobody but this process writes it, so that what it keeps in memory is always true.
+    fn is_written_here_alone(&self) -> bool {
+        false
+    }
 
     /// A document's attachment; None if it is not there.
     async fn attachment(&self, database: &DbName, id: &DocId, name: &str) -> Result<Option<Bytes>>;

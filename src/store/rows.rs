@@ -18,6 +18,9 @@ pub(super) const BATCH_BYTES: usize = 1024 * 1024;
 /// How many times as many rows as before are read at a time at the most.
 const GROWTH: usize = 4;
 
+/// Sorts after every text that an id can be or go on with.
+pub(super) const LAST: &str = "\u{10ffff}";
+
 /// One row of a view.
 #[derive(Debug, Clone)]
 pub struct Row {
@@ -93,6 +96,16 @@ impl Query {
     pub fn of_key_from(key: impl Into<String>, id: impl Into<String>) -> Self {
         let of_key = Self::of_key(key);
         Self { first: of_key.first.map(|place| Place { id: Some(id.into()), ..place }), ..of_key }
+    }
+
+    /// The id of the first document of the first key: where all are wanted, what sorts before every id.
+    pub(super) fn first_id(&self) -> &str {
+        self.first.as_ref().and_then(|place| place.id.as_deref()).unwrap_or_default()
+    }
+
+    /// The id of the last document of the last key: where all are wanted, what sorts after every id.
+    pub(super) fn last_id(&self) -> &str {
+        self.last.as_ref().and_then(|place| place.id.as_deref()).unwrap_or(LAST)
     }
 
     /// The same rows, the last of them first.

@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 use crate::document::{Document, Revision};
 
 use super::super::{self as store, Error};
+use super::feed::{About, Changes};
 
 /// How much of an answer that says why not is told.
 const REASON: usize = 200;
@@ -132,6 +133,16 @@ impl Answer {
 
     /// Rows.
     pub(super) fn listing<R: DeserializeOwned>(&self) -> Result<Listing<R>, Nonsense> {
+        self.object()
+    }
+
+    /// What a database tells of itself.
+    pub(super) fn about(&self) -> Result<About, Nonsense> {
+        self.object()
+    }
+
+    /// What changed.
+    pub(super) fn changes(&self) -> Result<Changes, Nonsense> {
         self.object()
     }
 

@@ -7,6 +7,7 @@
 
 mod answer;
 mod counts;
+mod feed;
 mod health;
 mod node;
 mod nodes;
@@ -49,6 +50,7 @@ const FIRST_DOCUMENTS: usize = 4;
 pub struct Couch {
     nodes: Nodes,
     times: Times,
+    longest_answer: usize,
     counts: Counts,
 }
 
@@ -64,7 +66,7 @@ impl Couch {
         };
         let nodes = urls.iter().map(node).collect::<std::result::Result<_, _>>()?;
         let nodes = Nodes::new(nodes).ok_or_else(|| NoClient::Url("there is none".to_owned()))?;
-        Ok(Self { nodes, times: options.times, counts })
+        Ok(Self { nodes, times: options.times, longest_answer: options.longest_answer, counts })
     }
 
     /// Asks for the server's greeting.
@@ -111,16 +113,16 @@ impl Store for Couch {
         in_batches(query, first, move |query, _| self.batch(database, view, query)).boxed()
     }
 
-    async fn sequence(&self, _: &DbName) -> Result<Option<Sequence>> {
-        Err(Error::Refused("not yet".to_owned()))
+    async fn sequence(&self, database: &DbName) -> Result<Option<Sequence>> {
+        self.sequence_of(database).await
     }
 
-    async fn changed(&self, _: &DbName, _: &Sequence, _: usize) -> Result<Option<Vec<Changed>>> {
-        Err(Error::Refused("not yet".to_owned()))
+    async fn changed(&self, database: &DbName, since: &Sequence, most: usize) -> Result<Option<Vec<Changed>>> {
+        self.changed_after(database, since, most).await
     }
 
-    fn follow<'a>(&'a self, _: &'a DbName, _: Sequence) -> BoxStream<'a, Result<Vec<Changed>>> {
-        futures::stream::empty().boxed()
+    fn follow<'a>(&'a self, database: &'a DbName, since: Sequence) -> BoxStream<'a, Result<Vec<Changed>>> {
+        self.changes(database, since)
     }
 
     async fn attachment(&self, database: &DbName, id: &DocId, name: &str) -> Result<Option<Bytes>> {

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use prometheus::IntGauge;
+use reqwest::{Response, StatusCode};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{sleep, timeout};
@@ -124,6 +125,22 @@ impl Node {
             return Err(Nonsense(format!("it does not greet as a CouchDB does, but says {refusal}")).into());
         }
         Ok(Told { said, before })
+    }
+
+    /// Sends a request whose answer has no end, and takes none of the connections for what ends. A node that fails it has to
+    /// greet, as with any other.
+    pub(super) async fn open(self: &Arc<Self>, request: &Request, time: Duration) -> Result<Response, Error> {
+        let mut trial = Trial { node: self, is_over: false };
+        let sent = timeout(time, request.to(&self.line.root, &self.line.client).send()).await;
+        let silent = || Error::TimedOut(format!("no answer in {} s", time.as_secs_f64()));
+        let response = sent.map_or_else(|_| Err(silent()), |sent| sent.map_err(|error| Failure::from(error).error));
+        let failed = |status: StatusCode| Error::Refused(format!("{status}"));
+        let response = response.and_then(|response| match response.status() {
+            status if status.is_success() || status == StatusCode::NOT_FOUND => Ok(response),
+            status => Err(failed(status)),
+        });
+        trial.is_over = response.is_ok();
+        response.map_err(|error| error.at(self.name()))
     }
 
     /// Its greeting. Errors: why there is none.

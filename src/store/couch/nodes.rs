@@ -8,7 +8,9 @@
 //! others are asked until it does: no client waits for it.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use reqwest::Response;
 
 use super::super::Error;
 use super::answer::{Answer, Failure, Fate, Nonsense};
@@ -51,6 +53,20 @@ impl Nodes {
         }
         let error = first.unwrap_or_else(|| Error::Unreachable("no node".to_owned()));
         Err(Failure { error, fate: before })
+    }
+
+    /// Sends a request whose answer has no end, to one node after the other until one begins to answer in time.
+    ///
+    /// Errors: that of the node which was asked first.
+    pub(super) async fn open(&self, request: &Request, time: Duration) -> Result<Response, Error> {
+        let mut first = None;
+        for node in self.in_order() {
+            match node.open(request, time).await {
+                Ok(response) => return Ok(response),
+                Err(error) => drop(first.get_or_insert(error)),
+            }
+        }
+        Err(first.unwrap_or_else(|| Error::Unreachable("no node".to_owned())))
     }
 
     /// The nodes in the order in which they are to be asked: those that are well, then those that are left alone, the

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use redb::{ReadTransaction, ReadableTable, WriteTransaction};
+use redb::{ReadTransaction, ReadableTable, Table, WriteTransaction};
 use serde_json::value::RawValue;
 
 use crate::document::{DbName, DocId, Document};
@@ -17,13 +17,13 @@ use crate::document::{DbName, DocId, Document};
 use super::super::mapping::{Mapped, Mapping, path};
 use super::super::rows::{BATCH_BYTES, Batch};
 use super::super::{Attachments, Direction, Error, Place, Query, Result, Row, View};
-use super::Embedded;
 use super::layout::{
-    CONTENTS, DATABASES, DOCUMENTS, KeyAndNumber, LAST, LAYOUT, META, ROWS, RowPlace, RowTables, VALUES, corrupt,
-    failed, stored,
+    CONTENTS, DATABASES, DOCUMENTS, FIRST_LAYOUT, KeyAndNumber, LAYOUT, META, ROWS, RowPlace, RowTables, SECOND_LAYOUT,
+    VALUES, corrupt, failed, stored,
 };
 use super::opened::Opened;
 use super::tables::{attachments_of, set_attachment};
+use super::{Embedded, history};
 
 /// The open file, and what its rows are made by.
 pub(super) struct File {
@@ -116,28 +116,27 @@ impl File {
     }
 
     fn make_tables(&self, transaction: &WriteTransaction, views: &str) -> Result<()> {
-        let is_current = {
-            let mut meta = transaction.open_table(META).map_err(failed)?;
-            let found = |key: &str| -> Result<Option<String>> {
-                Ok(meta.get(key).map_err(failed)?.map(|found| found.value().to_owned()))
-            };
-            let layout = found("layout")?;
-            let has_layout = layout.as_deref() == Some(LAYOUT);
-            let current = has_layout && found("views")?.is_some_and(|found| found == views);
-            // files of before there were layouts have the first, which differs in its rows
-            if let Some(layout) = layout.filter(|layout| !has_layout && layout != "1") {
-                let text = format!("the store's layout is {layout}, and this build knows {LAYOUT}: use a later build");
-                return Err(Error::Refused(text));
-            }
-            meta.insert("layout", LAYOUT).map_err(failed)?;
-            current
+        let mut meta = transaction.open_table(META).map_err(failed)?;
+        let found = |meta: &Table<'_, &'static str, &'static str>, key: &str| -> Result<Option<String>> {
+            Ok(meta.get(key).map_err(failed)?.map(|found| found.value().to_owned()))
         };
-        if !is_current {
+        // files of before there were layouts have the first
+        let layout = found(&meta, "layout")?.unwrap_or_else(|| FIRST_LAYOUT.to_owned());
+        if ![FIRST_LAYOUT, SECOND_LAYOUT, LAYOUT].contains(&layout.as_str()) {
+            let text = format!("the store's layout is {layout}, and this build knows {LAYOUT}: use a later build");
+            return Err(Error::Refused(text));
+        }
+        let has_rows = layout != FIRST_LAYOUT && found(&meta, "views")?.is_some_and(|found| found == views);
+        meta.insert("layout", LAYOUT).map_err(failed)?;
+        meta.insert("views", views).map_err(failed)?;
+        drop(meta);
+        if layout != LAYOUT {
+            history::begin(transaction)?;
+        }
+        if !has_rows {
             transaction.delete_table(ROWS).map_err(failed)?;
             transaction.delete_table(VALUES).map_err(failed)?;
             self.make_rows(transaction)?;
-            let mut meta = transaction.open_table(META).map_err(failed)?;
-            meta.insert("views", views).map_err(failed)?;
         }
         transaction.open_table(DATABASES).map_err(failed)?;
         transaction.open_table(CONTENTS).map_err(failed)?;
@@ -181,8 +180,8 @@ impl File {
         let first = sort_key(&query.first);
         let last = sort_key(&query.last);
         // no sort key begins with a byte of 255
-        let first = (database, view.as_str(), first.as_deref().unwrap_or_default(), id_at(query.first.as_ref(), ""));
-        let last = (database, view.as_str(), last.as_deref().unwrap_or(&[u8::MAX]), id_at(query.last.as_ref(), LAST));
+        let first = (database, view.as_str(), first.as_deref().unwrap_or_default(), query.first_id());
+        let last = (database, view.as_str(), last.as_deref().unwrap_or(&[u8::MAX]), query.last_id());
         let mut batch = Batch { rows: Vec::new(), is_last: true };
         if first > last {
             return Ok(batch);
@@ -274,8 +273,3 @@ pub(super) fn inline(
 type ContentPlace = (&'static str, &'static str, &'static str);
 
 type RowEntry<'a> = (redb::AccessGuard<'a, RowPlace>, redb::AccessGuard<'a, KeyAndNumber>);
-
-/// The document's id of a place, or else the one that stands for all.
-fn id_at<'p>(place: Option<&'p Place>, all: &'p str) -> &'p str {
-    place.and_then(|place| place.id.as_deref()).unwrap_or(all)
-}

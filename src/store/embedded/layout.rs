@@ -37,11 +37,13 @@ pub(super) const CONTENTS: TableDefinition<(&str, &str, &str), &[u8]> = TableDef
 pub(super) const META: TableDefinition<&str, &str> = TableDefinition::new("meta");
 
 /// The layout of the file: which tables it has, and what their keys and values are. A later build may not read it. In the
-/// first, each row had its value itself.
-pub(super) const LAYOUT: &str = "2";
+/// first, each row had its value itself; the second had no history.
+pub(super) const LAYOUT: &str = "3";
+pub(super) const FIRST_LAYOUT: &str = "1";
+pub(super) const SECOND_LAYOUT: &str = "2";
 
-/// Sorts after every text that can follow in the same place of a key.
-pub(super) const LAST: &str = "\u{10ffff}";
+/// Where [`META`] has the name of the file's history.
+pub(super) const HISTORY: &str = "history";
 
 /// The tables of rows, in a transaction that writes.
 pub(super) struct RowTables<'t> {

@@ -4,6 +4,7 @@
 
 mod disk;
 mod file;
+mod history;
 mod layout;
 mod opened;
 mod snapshot;
@@ -19,24 +20,24 @@ use futures::future::try_join_all;
 use futures::pin_mut;
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use tokio::sync::{Mutex, mpsc};
+use tokio::time::timeout;
 
 use crate::document::{DbName, DocId, Document, Revision};
-use crate::in_flight;
 
 use super::ready::{Database, Known, Ready};
-use super::rows::{Batch, in_batches};
+use super::rows::{Batch, LAST, in_batches};
 use super::{
-    Attachments, Changed, DESIGN, Entry, Error, Query, Result, Row, Sequence, Server, ServerInfo, Store, View,
+    Attachments, Changed, DESIGN, Entry, Error, HEARTBEAT, Query, Result, Row, Sequence, Server, ServerInfo, Store,
+    View,
 };
 
 use disk::Disk;
 use file::File;
-use layout::LAST;
 use tables::Incoming;
 use writer::Writer;
 
-/// How many bytes of what is asked for most are kept in memory.
-const MEMORY: usize = 96 * 1024 * 1024;
+/// How many changes are given at a time.
+const CHANGES: usize = 200;
 
 /// A folder with one redb file. Only one process may have it open.
 pub struct Embedded {
@@ -48,14 +49,23 @@ pub struct Embedded {
 }
 
 impl Embedded {
-    /// Opens the store in a folder, making both if they are not there, the folder for its owner alone. Rows of views
+    /// How many bytes of what is asked for most are kept in memory, unless something else is said.
+    pub const MEMORY: usize = 100_000_000;
+
+    /// [`Self::open_keeping`] as many bytes as usual.
+    pub fn open(folder: &Path, views: &'static [View]) -> Result<Self> {
+        Self::open_keeping(folder, views, Self::MEMORY)
+    }
+
+    /// Opens the store in a folder, making both if they are not there, the folder for its owner alone. Keeps so many bytes of
+    /// what is asked for most in memory. Rows of views
     /// that this build does not have, or makes otherwise, are made anew.
     ///
     /// Errors: the folder can't be made or written, another process has the store open, the file is no store, or it is
     /// one of a layout that this build does not know.
-    pub fn open(folder: &Path, views: &'static [View]) -> Result<Self> {
+    pub fn open_keeping(folder: &Path, views: &'static [View], memory: usize) -> Result<Self> {
         let file = Arc::new(File::open(folder, views)?);
-        let ready = Arc::new(Ready::new(Arc::clone(&file.mapping), MEMORY));
+        let ready = Arc::new(Ready::new(Arc::clone(&file.mapping), memory));
         let writer = Writer::new(Arc::clone(&file), Arc::clone(&ready));
         Ok(Self { disk: Disk::of(&file), ready, writer, proof: Arc::default() })
     }
@@ -141,22 +151,10 @@ async fn load(disk: &Disk, ready: &Ready, name: &DbName, database: &Arc<Database
 #[async_trait]
 impl Store for Embedded {
     async fn get(&self, name: &DbName, id: &DocId) -> Result<Option<Arc<Document>>> {
-        let database = self.ready.database(name);
-        let known = database.as_ref().map(|database| database.known(id.as_str()));
-        if let Some((Some(known), _)) = &known
-            && let Some(document) = known.document()
-        {
-            in_flight::wait_for(document.bytes()).await;
-            return Ok(Some(Arc::clone(document)));
+        match self.ready.database(name) {
+            Some(database) => self.ready.document(name, &database, id.as_str(), self.disk.document(name, id)).await,
+            None => self.disk.document(name, id).await,
         }
-        let found = self.disk.document(name, id).await?;
-        if let (Some(database), Some((known, version)), Some(document)) = (&database, &known, &found) {
-            match known {
-                Some(known) => self.ready.keep(name, database, known, document),
-                None => self.ready.keep_new(name, database, *version, id.as_str(), document),
-            }
-        }
-        Ok(found)
     }
 
     async fn put(&self, name: &DbName, document: &Document) -> Result<Revision> {
@@ -181,16 +179,33 @@ impl Store for Embedded {
         self.ready.version(name)
     }
 
-    async fn sequence(&self, _: &DbName) -> Result<Option<Sequence>> {
-        Err(Error::Refused("not yet".to_owned()))
+    async fn sequence(&self, database: &DbName) -> Result<Option<Sequence>> {
+        let database = database.clone();
+        self.disk.reading(move |file| file.sequence(&database)).await
     }
 
-    async fn changed(&self, _: &DbName, _: &Sequence, _: usize) -> Result<Option<Vec<Changed>>> {
-        Err(Error::Refused("not yet".to_owned()))
+    async fn changed(&self, database: &DbName, since: &Sequence, most: usize) -> Result<Option<Vec<Changed>>> {
+        let (database, since) = (database.clone(), since.clone());
+        self.disk.reading(move |file| file.changed(&database, &since, most)).await
     }
 
-    fn follow<'a>(&'a self, _: &'a DbName, _: Sequence) -> BoxStream<'a, Result<Vec<Changed>>> {
-        futures::stream::empty().boxed()
+    fn follow<'a>(&'a self, database: &'a DbName, since: Sequence) -> BoxStream<'a, Result<Vec<Changed>>> {
+        let begun = (since, self.writer.follow(database));
+        let changes = stream::try_unfold(begun, async move |(since, mut written)| {
+            written.mark_unchanged();
+            let mut changed = self.changed(database, &since, CHANGES).await?;
+            if changed.as_ref().is_some_and(Vec::is_empty) && timeout(HEARTBEAT, written.changed()).await.is_ok() {
+                changed = self.changed(database, &since, CHANGES).await?;
+            }
+            let changed = changed.ok_or_else(|| Error::MissingDatabase(database.clone()))?;
+            let since = changed.last().map_or(since, |last| last.sequence.clone());
+            Ok(Some((changed, (since, written))))
+        });
+        changes.boxed()
+    }
+
+    fn is_written_here_alone(&self) -> bool {
+        true
     }
 
     async fn attachment(&self, database: &DbName, id: &DocId, name: &str) -> Result<Option<Bytes>> {
@@ -382,7 +397,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Embedded::open(folder.path(), &[BEFORE]).unwrap();
         let later = |transaction: &redb::WriteTransaction| {
-            transaction.open_table(META).unwrap().insert("layout", "3").unwrap();
+            transaction.open_table(META).unwrap().insert("layout", "4").unwrap();
             Ok(())
         };
         store.disk.file().redb.write(later).unwrap();

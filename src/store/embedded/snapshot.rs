@@ -3,9 +3,10 @@
 use redb::ReadableTable;
 use tokio::sync::mpsc::Sender;
 
+use super::super::rows::LAST;
 use super::super::{Entry, Result};
 use super::file::{File, inline};
-use super::layout::{CONTENTS, DATABASES, DOCUMENTS, LAST, corrupt, failed, stored};
+use super::layout::{CONTENTS, DATABASES, DOCUMENTS, corrupt, failed, stored};
 
 impl File {
     /// Sends all that is there to who takes it, one after the other; ends early if nobody does any longer.

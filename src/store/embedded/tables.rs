@@ -1,5 +1,6 @@
 //! What is written to the tables of the embedded store: documents with their attachments and their rows.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -12,6 +13,7 @@ use crate::document::{DbName, Document, Revision, json};
 use super::super::mapping::Mapping;
 use super::super::ready::Change;
 use super::super::{ATTACHMENTS, Error, Result};
+use super::history::History;
 use super::layout::{CONTENTS, DATABASES, DOCUMENTS, RowTables, failed, stored};
 
 /// The tables, in a transaction that writes.
@@ -21,6 +23,7 @@ pub(super) struct Tables<'t> {
     documents: Table<'t, (&'static str, &'static str), &'static str>,
     rows: RowTables<'t>,
     contents: Table<'t, (&'static str, &'static str, &'static str), &'static [u8]>,
+    history: History<'t>,
     changes: Vec<Change>,
     written: usize,
 }
@@ -34,6 +37,7 @@ impl<'t> Tables<'t> {
             documents: transaction.open_table(DOCUMENTS).map_err(failed)?,
             rows: RowTables::open(transaction)?,
             contents: transaction.open_table(CONTENTS).map_err(failed)?,
+            history: History::open(transaction)?,
             changes: Vec::new(),
             written: 0,
         })
@@ -44,9 +48,9 @@ impl<'t> Tables<'t> {
         self.written
     }
 
-    /// What was written, in its order.
-    pub(super) fn into_changes(self) -> Vec<Change> {
-        self.changes
+    /// What was written, in its order, and the last numbers of the databases' histories.
+    pub(super) fn into_changes(self) -> (Vec<Change>, HashMap<DbName, u64>) {
+        (self.changes, self.history.into_last())
     }
 
     /// Errors: [`Error::MissingDatabase`].
@@ -79,9 +83,10 @@ impl<'t> Tables<'t> {
         self.rows.replace(database, id, &old, &rows)?;
         let json = document.to_json();
         self.documents.insert((database.as_str(), id), json.as_str()).map_err(failed)?;
+        self.history.add(database, id)?;
         self.written += json.len();
-        let (database, id, document) = (database.clone(), id.to_owned(), Arc::new(document));
-        self.changes.push(Change { database, id, document, rows });
+        let (database, id, revision) = (database.clone(), id.into(), revision.clone());
+        self.changes.push(Change { database, id, revision, document: Some(Arc::new(document)), rows });
         Ok(())
     }
 

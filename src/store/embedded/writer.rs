@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::spawn_blocking;
 
 use crate::document::{DbName, Document, Revision};
@@ -11,6 +11,7 @@ use crate::document::{DbName, Document, Revision};
 use super::super::ready::Ready;
 use super::super::{Error, Result};
 use super::file::File;
+use super::history::Followers;
 use super::tables::{Incoming, Tables};
 
 /// How many writes share a commit at the most, and after how many bytes of documents no other joins them.
@@ -22,6 +23,7 @@ pub(super) struct Writer {
     file: Arc<File>,
     ready: Arc<Ready>,
     waiting: Mutex<Waiting>,
+    followers: Followers,
 }
 
 #[derive(Default)]
@@ -50,7 +52,7 @@ struct Planned {
 impl Writer {
     /// A writer of a file, from whom `ready` learns what is written.
     pub(super) fn new(file: Arc<File>, ready: Arc<Ready>) -> Arc<Self> {
-        Arc::new(Self { file, ready, waiting: Mutex::default() })
+        Arc::new(Self { file, ready, waiting: Mutex::default(), followers: Followers::default() })
     }
 
     /// Writes a document of a database. It is on disk, and in what is ready, when this returns. Once it was begun it is
@@ -90,6 +92,11 @@ impl Writer {
         done.await.unwrap_or_else(|_| Err(Error::Refused("the store's work was cut off".to_owned())))
     }
 
+    /// What sees each change of a database from now on.
+    pub(super) fn follow(&self, database: &DbName) -> watch::Receiver<u64> {
+        self.followers.follow(database)
+    }
+
     /// The writes that are done next; None if nobody waits.
     fn next(&self) -> Option<VecDeque<Write>> {
         let mut waiting = self.waiting();
@@ -118,7 +125,10 @@ impl Writer {
             }
             Ok(tables.into_changes())
         });
-        let committed = committed.map(|changes| changes.into_iter().for_each(|change| self.ready.change(change)));
+        let committed = committed.map(|(changes, last)| {
+            changes.into_iter().for_each(|change| self.ready.change(change));
+            self.followers.changed(last);
+        });
         if let Err(fault) = &committed {
             // what is on disk now is not known, nor would another try end otherwise
             if is_begun {

@@ -5,26 +5,31 @@
 //! what the store holds. Which databases are kept is bounded by their bytes; the one that nobody asked for the longest is
 //! left out first.
 
+mod held;
 mod snapshot;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use moka::notification::RemovalCause;
 use moka::ops::compute::Op;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use serde_json::value::RawValue;
 
-use crate::document::{DbName, Document};
+use crate::document::{DbName, Document, Revision};
+use crate::in_flight;
 
 use super::mapping::{Mapped, Mapping, path};
 use super::rows::Batch;
-use super::{Query, Row, View};
+use super::{Query, Result, Row, View};
 
 use snapshot::{COST_OF_ROW, NewRow, Snapshot, cost};
 
+pub(super) use held::Held;
 pub(super) use snapshot::Known;
 
 /// What a database costs of which little is known: most of it is room for rows to come.
@@ -32,6 +37,9 @@ const COST_OF_DATABASE: usize = 12 * 1024;
 
 /// By how much a database grows, at least, before it is weighed again.
 const WEIGHED_BY: usize = 64 * 1024;
+
+/// For how long a database is kept that nobody asks for.
+const UNUSED: Duration = Duration::from_secs(600);
 
 /// The databases that are kept. One may have three quarters of the room; more of it is read from the store.
 pub(super) struct Ready {
@@ -47,6 +55,8 @@ pub(super) struct Ready {
 pub(super) struct Database {
     now: ArcSwap<Snapshot>,
     loading: Mutex<Loading>,
+    /// For who does not see every write as it happens: how far what is here is held true.
+    pub(super) held: Held,
     /// Its bytes when it was last weighed.
     weighed: AtomicUsize,
 }
@@ -66,8 +76,10 @@ enum Loading {
 /// A document that was written.
 pub(super) struct Change {
     pub(super) database: DbName,
-    pub(super) id: String,
-    pub(super) document: Arc<Document>,
+    pub(super) id: Arc<str>,
+    pub(super) revision: Revision,
+    /// What it is now; None if it is gone.
+    pub(super) document: Option<Arc<Document>>,
     pub(super) rows: Mapped,
 }
 
@@ -76,7 +88,7 @@ pub(super) struct Loader<'r> {
     ready: &'r Ready,
     name: &'r DbName,
     database: Arc<Database>,
-    documents: HashMap<Arc<str>, Vec<NewRow>>,
+    documents: HashMap<Arc<str>, (Option<Arc<Document>>, Vec<NewRow>)>,
     bytes: usize,
 }
 
@@ -84,7 +96,14 @@ impl Ready {
     /// Keeps databases of so many bytes, and the rows that `mapping` makes for those views that are kept.
     pub(super) fn new(mapping: Arc<Mapping>, most: usize) -> Self {
         let weigh = |_: &DbName, database: &Arc<Database>| u32::try_from(database.weigh()).unwrap_or(u32::MAX);
+        let left_out = |_: Arc<DbName>, database: Arc<Database>, why| {
+            // one that is weighed anew takes its own place
+            if why != RemovalCause::Replaced {
+                database.held.is_lost();
+            }
+        };
         let databases = Cache::builder().max_capacity(most as u64).weigher(weigh);
+        let databases = databases.time_to_idle(UNUSED).eviction_listener(left_out);
         Self {
             views: mapping.views.iter().filter(|view| view.is_kept).map(|view| (*view, path(view))).collect(),
             mapping,
@@ -106,6 +125,7 @@ impl Ready {
         Arc::new(Database {
             now: ArcSwap::from_pointee(snapshot),
             loading: Mutex::new(Loading::Not),
+            held: Held::default(),
             weighed: AtomicUsize::new(0),
         })
     }
@@ -122,12 +142,15 @@ impl Ready {
         let name = change.database.clone();
         let mut loading = database.loading();
         let mut next = Snapshot::clone(&database.now.load());
+        if is_outdated(&next, &change) {
+            return;
+        }
         // whoever reads a document meanwhile sees that it may be another one
         next.version = self.next_version();
         match &mut *loading {
             Loading::Begun(changes) => {
                 // a document that is known must not be older than what is on disk
-                next.replace(&change.id, Some(Arc::clone(&change.document)), Vec::new());
+                next.replace(&change.id, change.document.clone(), Vec::new());
                 changes.push(change);
             }
             _ => self.apply(&mut next, change),
@@ -138,10 +161,14 @@ impl Ready {
     }
 
     fn apply(&self, next: &mut Snapshot, change: Change) {
+        if is_outdated(next, &change) {
+            return;
+        }
         let Change { id, document, rows, .. } = change;
         let rows = if next.has_rows() { self.new_rows(rows) } else { Vec::new() };
-        let is_room = next.bytes.load(Relaxed) + cost(&document) <= self.most_of_one;
-        next.replace(&id, is_room.then_some(document), rows);
+        let is_room = |document: &Arc<Document>| next.bytes.load(Relaxed) + cost(document) <= self.most_of_one;
+        let document = document.filter(is_room);
+        next.replace(&id, document, rows);
     }
 
     /// A document's rows of the views that are kept.
@@ -166,6 +193,28 @@ impl Ready {
         database.now.load().batch(self.index(view)?, query, &self.mapping)
     }
 
+    /// A document as it is known, or else as `read` gives it, which is kept.
+    pub(super) async fn document(
+        &self,
+        name: &DbName,
+        database: &Arc<Database>,
+        id: &str,
+        read: impl Future<Output = Result<Option<Arc<Document>>>>,
+    ) -> Result<Option<Arc<Document>>> {
+        let (known, version) = database.known(id);
+        if let Some(document) = known.as_ref().and_then(|known| known.document()) {
+            in_flight::wait_for(document.bytes()).await;
+            return Ok(Some(Arc::clone(document)));
+        }
+        let found = read.await?;
+        match (&known, &found) {
+            (Some(known), Some(document)) => self.keep(name, database, known, document),
+            (None, Some(document)) => self.keep_new(name, database, version, id, document),
+            (_, None) => {}
+        }
+        Ok(found)
+    }
+
     /// Keeps a document that was read of what is known, if there is room.
     pub(super) fn keep(&self, name: &DbName, database: &Arc<Database>, known: &Known, document: &Arc<Document>) {
         if database.bytes() + cost(document) <= self.most_of_one {
@@ -175,14 +224,7 @@ impl Ready {
     }
 
     /// Keeps a document of which nothing was known at `version`, if nothing was written since, and there is room.
-    pub(super) fn keep_new(
-        &self,
-        name: &DbName,
-        database: &Arc<Database>,
-        version: u64,
-        id: &str,
-        document: &Arc<Document>,
-    ) {
+    fn keep_new(&self, name: &DbName, database: &Arc<Database>, version: u64, id: &str, document: &Arc<Document>) {
         let loading = database.loading();
         let now = database.now.load();
         if now.version != version || now.known(id).is_some() || database.bytes() + cost(document) > self.most_of_one {
@@ -209,6 +251,24 @@ impl Ready {
         self.views.iter().map(|(view, _)| *view)
     }
 
+    /// Whether anything of a database is kept.
+    pub(super) fn has(&self, name: &DbName) -> bool {
+        self.databases.contains_key(name)
+    }
+
+    /// Whether the rows of a view are kept of it.
+    pub(super) fn has_rows(&self, database: &Database, view: &View) -> bool {
+        self.index(view).is_some() && database.now.load().has_rows()
+    }
+
+    /// Leaves a database out, if this is what is kept of it.
+    pub(super) fn leave_out(&self, name: &DbName, database: &Arc<Database>) {
+        self.databases.entry_by_ref(name).and_compute_with(|kept| match kept {
+            Some(kept) if Arc::ptr_eq(kept.value(), database) => Op::Remove,
+            _ => Op::Nop,
+        });
+    }
+
     /// Forgets all: nobody knows what is on disk.
     pub(super) fn forget(&self) {
         self.databases.invalidate_all();
@@ -230,13 +290,28 @@ impl Ready {
     }
 }
 
+/// Whether it is known already what came after a change. Then it was written here, and is told of late.
+fn is_outdated(now: &Snapshot, change: &Change) -> bool {
+    let known = now.known(&change.id).and_then(|known| known.document()?.revision());
+    known.is_some_and(|known| known > change.revision)
+}
+
 impl Loader<'_> {
+    /// Takes in a document that was read with its rows, if there is room.
+    pub(super) fn keep(&mut self, id: &Arc<str>, document: &Arc<Document>) {
+        let cost = cost(document);
+        if self.bytes + cost <= self.ready.most_of_one {
+            self.bytes += cost;
+            self.documents.entry(Arc::clone(id)).or_default().0 = Some(Arc::clone(document));
+        }
+    }
+
     /// Takes in rows of a view that were read. False if they are more than may be kept: then no more need be read.
     pub(super) fn read(&mut self, view: &View, rows: Vec<Row>) -> bool {
         let Some(index) = self.ready.index(view) else { return true };
         for row in rows {
             let place = self.ready.mapping.sort_key(&row.key);
-            let of_document = self.documents.entry(row.id).or_default();
+            let of_document = &mut self.documents.entry(row.id).or_default().1;
             // a document's rows mostly share their value
             let value = of_document.last().map(|(.., value)| value).filter(|value| value.get() == row.value.get());
             self.bytes += COST_OF_ROW + if value.is_none() { row.value.get().len() } else { 0 };
@@ -253,9 +328,9 @@ impl Loader<'_> {
         if self.fits() {
             let now = self.database.now.load();
             let mut next = now.of_views(self.ready.views.len());
-            for (id, rows) in std::mem::take(&mut self.documents) {
+            for (id, (read, rows)) in std::mem::take(&mut self.documents) {
                 let document = now.known(&id).and_then(|known| known.document().cloned());
-                next.replace(&id, document, rows);
+                next.replace(&id, document.or(read), rows);
             }
             for change in changes {
                 self.ready.apply(&mut next, change);
@@ -289,7 +364,7 @@ impl Database {
     }
 
     /// What is known of a document now, and of which version that is.
-    pub(super) fn known(&self, id: &str) -> (Option<Arc<Known>>, u64) {
+    fn known(&self, id: &str) -> (Option<Arc<Known>>, u64) {
         let now = self.now.load();
         (now.known(id).cloned(), now.version)
     }

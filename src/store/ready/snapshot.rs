@@ -15,9 +15,6 @@ use super::super::mapping::Mapping;
 use super::super::rows::Batch;
 use super::super::{Direction, Place, Query, Row};
 
-/// Sorts after every id.
-const LAST: &str = "\u{10ffff}";
-
 /// What a row costs beside its value, and a document beside its JSON and for each of its fields.
 pub(super) const COST_OF_ROW: usize = 160;
 const COST_OF_DOCUMENT: usize = 200;
@@ -175,9 +172,9 @@ impl Snapshot {
         let rows = self.rows.as_ref()?.get(view)?;
         let sort_key = |place: &Option<Place>| place.as_ref().map(|place| mapping.sort_key(&place.key));
         let (first, last) = (sort_key(&query.first), sort_key(&query.last));
-        let first = At(first.as_deref().unwrap_or_default(), id_at(query.first.as_ref(), ""));
+        let first = At(first.as_deref().unwrap_or_default(), query.first_id());
         // no sort key begins with a byte of 255
-        let last = At(last.as_deref().unwrap_or(&[u8::MAX]), id_at(query.last.as_ref(), LAST));
+        let last = At(last.as_deref().unwrap_or(&[u8::MAX]), query.last_id());
         let mut batch = Batch { rows: Vec::new(), is_last: true };
         let mut documents = Vec::new();
         if (first.0, first.1) > (last.0, last.1) {
@@ -201,11 +198,6 @@ impl Snapshot {
         }
         Some((batch, documents))
     }
-}
-
-/// The document's id of a place, or else the one that stands for all.
-fn id_at<'p>(place: Option<&'p Place>, all: &'p str) -> &'p str {
-    place.and_then(|place| place.id.as_deref()).unwrap_or(all)
 }
 
 /// A row that shares the key of the one beside it, if that is the same.

@@ -1,0 +1,270 @@
+//! What happens to a list, as it happens: `GET …/groups` with `Accept: text/event-stream`, which Kazoo answers 406.
+//!
+//! First come the rows that the list would show, then each change, with the place in the database's history to go on from.
+
+mod told;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::http::Method;
+use actix_web::{HttpResponse, web};
+use bytes::Bytes;
+use futures::stream::{self, StreamExt, TryStreamExt};
+use prometheus::IntGauge;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::{Instant, interval_at, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::budgets::{Budget, Budgets};
+use crate::kazoo::account::AccountId;
+use crate::kazoo::verb::Verb;
+use crate::metrics::Metrics;
+use crate::store::{self, Query, Sequence};
+
+use super::context::Api;
+use super::error::Error;
+use super::incoming::Incoming;
+use super::list::{self, BATCHES, WEIGHT_OF_DOCUMENTS};
+use super::negotiation;
+use super::path::Path;
+use super::resource::Resource;
+use super::response::Frame;
+
+use told::{Scope, Shown, data, event};
+
+/// How long nothing is said at the most, so that no proxy takes the connection for dead.
+const QUIET: Duration = Duration::from_secs(15);
+
+/// How often it is looked whether the client still may listen, at the most and at the least.
+const CHECKS: [Duration; 2] = [Duration::from_secs(1), QUIET];
+
+/// After how many milliseconds a client that was cut off is to come back.
+const RETRY: &str = "retry: 2000\n\n";
+
+/// How many pieces may wait for a client, and from how many bytes on a piece is sent.
+const WAITING: usize = 16;
+const PIECE: usize = 16 * 1024;
+
+/// How many changes of before are read at a time.
+const AT_ONCE: usize = 200;
+
+/// Those who listen.
+pub struct Listeners {
+    places: Arc<Semaphore>,
+    most: usize,
+    number: IntGauge,
+    ending: CancellationToken,
+}
+
+impl Listeners {
+    /// As many as the budgets say, until `ending` is cancelled; `metrics` tell how many there are.
+    pub fn new(budgets: &Budgets, metrics: &Metrics, ending: CancellationToken) -> Self {
+        let most = budgets.max_listeners.min(Semaphore::MAX_PERMITS);
+        Self { places: Arc::new(Semaphore::new(most)), most, number: metrics.listeners(), ending }
+    }
+
+    /// Errors: there are as many as there may be.
+    fn enter(&self) -> Result<Place, Error> {
+        let over = |_| Error::OverBudget(Budget::Listeners, self.most);
+        let permit = Arc::clone(&self.places).try_acquire_owned().map_err(over)?;
+        self.number.inc();
+        Ok(Place { _permit: permit, number: self.number.clone() })
+    }
+}
+
+/// The place of one who listens.
+struct Place {
+    _permit: OwnedSemaphorePermit,
+    number: IntGauge,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.number.dec();
+    }
+}
+
+/// Whether a request is one to listen.
+pub fn are_wanted(incoming: &Incoming, path: &Path, verb: Verb) -> bool {
+    let is_list = matches!(path.resource, Resource::Documents(_)) && verb == Verb::Get;
+    is_list && incoming.http.method() == Method::GET && negotiation::wants_events(&incoming.http)
+}
+
+/// Answers one who may listen.
+///
+/// Errors: too many do, or the filter has too many conditions.
+pub fn listen(
+    api: &Api,
+    incoming: &Incoming,
+    path: &Path,
+    frame: &Frame,
+    account: AccountId,
+) -> Result<HttpResponse, Error> {
+    let Resource::Documents(kind) = path.resource else { return Err(Error::NotFound) };
+    let Some(shared) = incoming.http.app_data::<web::Data<Api>>().cloned() else { return Err(Error::NotFound) };
+    let filter = list::filter(api, incoming)?;
+    let place = api.listeners.enter()?;
+    let (out, pieces) = mpsc::channel(WAITING);
+    let header = incoming.header("last-event-id").map(str::to_owned);
+    let listener = Listener {
+        api: shared,
+        incoming: Incoming::new(incoming.http.clone(), incoming.body.clone()),
+        path: path.clone(),
+        account,
+        scope: Scope { kind, user: path.user.clone(), filter },
+        last: header.or_else(|| incoming.parameter("last_event_id")).map(Sequence::new),
+        out,
+    };
+    let request_id = frame.request_id.clone();
+    actix_web::rt::spawn(async move {
+        let _place = place;
+        if let Err(Ended::Fault(error)) = listener.tell().await {
+            log::warn!("{request_id} nobody listens any longer: {error}");
+        }
+    });
+    let pieces = stream::unfold(pieces, async |mut pieces: mpsc::Receiver<Bytes>| Some((pieces.recv().await?, pieces)));
+    Ok(frame.stream().streaming(pieces.map(Ok::<_, Infallible>)))
+}
+
+/// Why nothing more is told.
+enum Ended {
+    /// Nobody takes it.
+    Unheard,
+    /// The store fails, or tells it faster than it is taken.
+    Fault(store::Error),
+}
+
+impl From<store::Error> for Ended {
+    fn from(error: store::Error) -> Self {
+        Self::Fault(error)
+    }
+}
+
+/// One who listens.
+struct Listener {
+    api: web::Data<Api>,
+    incoming: Incoming,
+    path: Path,
+    account: AccountId,
+    scope: Scope,
+    /// Where it was cut off.
+    last: Option<Sequence>,
+    out: mpsc::Sender<Bytes>,
+}
+
+impl Listener {
+    async fn tell(&self) -> Result<(), Ended> {
+        tokio::select! {
+            told = self.tell_all() => told,
+            reason = self.until_it_may_not() => self.say(event("end", None, &format!(r#"{{"reason":"{reason}"}}"#))).await,
+            () = self.out.closed() => Err(Ended::Unheard),
+        }
+    }
+
+    /// Ends when the client may not listen any longer, or nobody may; gives why.
+    async fn until_it_may_not(&self) -> &'static str {
+        let [least, most] = CHECKS;
+        let every = self.api.auth.remembers_for().clamp(least, most);
+        let mut checks = interval_at(Instant::now() + every, every);
+        loop {
+            tokio::select! {
+                _ = checks.tick() => {
+                    if !self.api.still_may(&self.incoming, &self.path, self.account).await {
+                        return "unauthorized";
+                    }
+                }
+                () = self.api.listeners.ending.cancelled() => return "stopping",
+            }
+        }
+    }
+
+    async fn tell_all(&self) -> Result<(), Ended> {
+        self.say(RETRY.to_owned()).await?;
+        let database = self.account.database();
+        let known = match &self.last {
+            Some(last) => self.api.store.changed(&database, last, 1).await?.and(Some(last)),
+            None => None,
+        };
+        let now = self.api.store.sequence(&database).await?;
+        let now = now.ok_or_else(|| store::Error::MissingDatabase(database.clone()))?;
+        let mut shown = Shown::default();
+        shown.is_past = known.is_some();
+        self.show(&mut shown, &now).await?;
+        let mut since = now.clone();
+        if let Some(known) = known {
+            since = known.clone();
+            while let Some(past) =
+                self.api.store.changed(&database, &since, AT_ONCE).await?.filter(|past| !past.is_empty())
+            {
+                since = past.last().map_or(since, |last| last.sequence.clone());
+                self.say(past.iter().filter_map(|changed| shown.told(&self.scope, changed)).collect()).await?;
+            }
+            shown.is_past = false;
+        }
+        self.say(event("live", Some(&since), &format!(r#"{{"rows":{}}}"#, shown.len()))).await?;
+        let mut changes = self.api.store.follow(&database, since);
+        loop {
+            match timeout(QUIET, self.next(&mut shown, &mut changes)).await {
+                Ok(told) => self.say(told?).await?,
+                Err(_) => self.say(":\n\n".to_owned()).await?,
+            }
+        }
+    }
+
+    /// The next that is to be told.
+    async fn next(
+        &self,
+        shown: &mut Shown,
+        changes: &mut stream::BoxStream<'_, store::Result<Vec<store::Changed>>>,
+    ) -> Result<String, Ended> {
+        loop {
+            let ended = || store::Error::Unreachable("nothing tells of changes any longer".to_owned());
+            let changed = changes.next().await.ok_or_else(ended)??;
+            let told: String = changed.iter().filter_map(|changed| shown.told(&self.scope, changed)).collect();
+            if !told.is_empty() {
+                return Ok(told);
+            }
+        }
+    }
+
+    /// Shows the rows of the list as they are; of one who was cut off it is only known which they are.
+    async fn show(&self, shown: &mut Shown, now: &Sequence) -> Result<(), Ended> {
+        let Scope { kind, user, filter } = &self.scope;
+        let (view, query) = match user {
+            None => (kind.listing, Query::all()),
+            Some(user) => (kind.listing_by_user, Query::of_key(user)),
+        };
+        let database = self.account.database();
+        let mut batches = self.api.store.batches(&database, &view, query.descending().with_documents());
+        let mut piece = String::new();
+        loop {
+            let place = BATCHES.acquire_many(WEIGHT_OF_DOCUMENTS).await;
+            let Some(rows) = batches.try_next().await? else { break };
+            for row in rows {
+                let document = row.document.as_deref();
+                if !filter.is_empty() && !document.is_some_and(|document| filter.accepts(document)) {
+                    continue;
+                }
+                if !shown.is_past {
+                    let revision = document.and_then(|document| document.revision());
+                    piece.push_str(&event("listed", Some(now), &data(&row.value, revision.as_ref())));
+                }
+                shown.add(row.id);
+            }
+            drop(place);
+            if piece.len() >= PIECE {
+                self.say(std::mem::take(&mut piece)).await?;
+            }
+        }
+        self.say(piece).await
+    }
+
+    async fn say(&self, text: String) -> Result<(), Ended> {
+        if text.is_empty() {
+            return Ok(());
+        }
+        self.out.send(text.into()).await.map_err(|_| Ended::Unheard)
+    }
+}

@@ -1,0 +1,265 @@
+//! What changed in a CouchDB's database: its `_changes`, asked once or followed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Buf, BytesMut};
+use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
+use reqwest::{Response, StatusCode};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokio::time::timeout;
+
+use crate::document::{DbName, Document, json};
+
+use super::super::{Changed, Error, HEARTBEAT, Result, Sequence};
+use super::Couch;
+use super::answer::{Answer, Refusal, Said};
+use super::request::{Pace, Request};
+
+/// How many documents are asked for at a time: not more than fit into one answer, each as large as CouchDB takes them.
+const AT_ONCE: usize = 7;
+
+/// How long a feed may be silent.
+const SILENCE: Duration = HEARTBEAT.saturating_mul(3);
+
+/// What a database tells of itself.
+#[derive(Deserialize)]
+pub(super) struct About {
+    update_seq: Box<RawValue>,
+}
+
+/// What `_changes` tells.
+#[derive(Deserialize)]
+pub(super) struct Changes {
+    results: Vec<Change>,
+}
+
+#[derive(Deserialize)]
+struct Change {
+    seq: Box<RawValue>,
+    id: String,
+    changes: Vec<Leaf>,
+    #[serde(default)]
+    deleted: bool,
+    doc: Option<Document>,
+}
+
+/// A revision that a document has: of several the first is the one that is shown.
+#[derive(Deserialize)]
+struct Leaf {
+    rev: String,
+}
+
+/// A line of a feed.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Line {
+    Change(Change),
+    /// The feed ends here.
+    End {
+        #[serde(rename = "last_seq")]
+        _last: Box<RawValue>,
+    },
+}
+
+impl Change {
+    fn into_changed(self) -> Result<Changed> {
+        let revision = self.changes.first().and_then(|leaf| leaf.rev.parse().ok());
+        let revision = revision.ok_or_else(|| Error::Nonsense(format!("{} changed without a revision", self.id)))?;
+        let document = self.doc.filter(|_| !self.deleted).map(Arc::new);
+        Ok(Changed { sequence: sequence(&self.seq), id: self.id.into(), revision, document })
+    }
+}
+
+/// A place as it is asked for: CouchDB names it by a text, and others by a number.
+fn sequence(raw: &RawValue) -> Sequence {
+    Sequence::new(json::text(raw).unwrap_or_else(|| raw.get().to_owned()))
+}
+
+impl Couch {
+    /// [`Store::sequence`](super::super::Store::sequence)
+    pub(super) async fn sequence_of(&self, database: &DbName) -> Result<Option<Sequence>> {
+        let about = self.read(&Request::get(&[database.as_str()]), Answer::about).await?;
+        Ok(about.map(|about| sequence(&about.update_seq)))
+    }
+
+    /// [`Store::changed`](super::super::Store::changed)
+    pub(super) async fn changed_after(
+        &self,
+        database: &DbName,
+        since: &Sequence,
+        most: usize,
+    ) -> Result<Option<Vec<Changed>>> {
+        let limit = ("limit", most.min(AT_ONCE).to_string());
+        let request = changes(database, since).parameters([limit]).pace(Pace::Slow);
+        match self.ask(&request, Answer::changes).await? {
+            Said::Done(changes) => {
+                changes.results.into_iter().map(Change::into_changed).collect::<Result<_>>().map(Some)
+            }
+            Said::Refused(Refusal { status: StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST, .. }) => Ok(None),
+            refused @ Said::Refused(_) => refused.done().map(|_| None),
+        }
+    }
+
+    /// [`Store::follow`](super::super::Store::follow)
+    pub(super) fn changes<'a>(&'a self, database: &'a DbName, since: Sequence) -> BoxStream<'a, Result<Vec<Changed>>> {
+        let opened = async move { Ok(Feed::new(self.opened(database, &since).await?, self.longest_answer)) };
+        let batches = |feed| stream::try_unfold(feed, async |mut feed: Feed| Ok(Some((feed.next().await?, feed))));
+        stream::once(opened).map_ok(batches).try_flatten().boxed()
+    }
+
+    async fn opened(&self, database: &DbName, since: &Sequence) -> Result<Response> {
+        let heartbeat = ("heartbeat", HEARTBEAT.as_millis().to_string());
+        let request = changes(database, since).parameters([("feed", "continuous".to_owned()), heartbeat]);
+        let response = self.nodes.open(&request, SILENCE).await?;
+        match response.status() {
+            StatusCode::OK => Ok(response),
+            StatusCode::NOT_FOUND => Err(Error::MissingDatabase(database.clone())),
+            status => Err(Error::Refused(format!("no changes of {database}: {status}"))),
+        }
+    }
+}
+
+fn changes(database: &DbName, since: &Sequence) -> Request {
+    let parameters = [("since", since.as_str().to_owned()), ("include_docs", "true".to_owned())];
+    Request::get(&[database.as_str(), "_changes"]).parameters(parameters)
+}
+
+/// A feed that is read as it comes.
+struct Feed {
+    response: Response,
+    lines: Lines,
+    is_over: bool,
+}
+
+impl Feed {
+    fn new(response: Response, longest: usize) -> Self {
+        Self { response, lines: Lines::new(longest), is_over: false }
+    }
+
+    /// The changes that are there, when there are some; none, where it says that there are none.
+    async fn next(&mut self) -> Result<Vec<Changed>> {
+        let ended = || Error::Unreachable("the feed of changes ended".to_owned());
+        loop {
+            if self.is_over {
+                return Err(ended());
+            }
+            let mut lines = 0;
+            let mut changed = Vec::new();
+            while let Some(line) = self.lines.next()? {
+                lines += 1;
+                match read(&line)? {
+                    Some(Line::Change(change)) => changed.push(change.into_changed()?),
+                    Some(Line::End { .. }) => self.is_over = true,
+                    None => {}
+                }
+            }
+            if lines > 0 && !(self.is_over && changed.is_empty()) {
+                return Ok(changed);
+            }
+            if !self.is_over {
+                let silent = |_| Error::TimedOut("the feed of changes is silent".to_owned());
+                let chunk = timeout(SILENCE, self.response.chunk()).await.map_err(silent)?;
+                let unreachable = |error: reqwest::Error| Error::Unreachable(error.without_url().to_string());
+                self.lines.add(&chunk.map_err(unreachable)?.ok_or_else(ended)?);
+            }
+        }
+    }
+}
+
+/// What a line says; None if it only says that nothing happened.
+fn read(line: &[u8]) -> Result<Option<Line>> {
+    if line.trim_ascii().is_empty() {
+        return Ok(None);
+    }
+    let nonsense = |error| Error::Nonsense(format!("a line of a feed of changes: {error}"));
+    serde_json::from_slice(line).map(Some).map_err(nonsense)
+}
+
+/// Bytes that come in pieces, line by line.
+struct Lines {
+    bytes: BytesMut,
+    /// How far they were looked at.
+    seen: usize,
+    longest: usize,
+}
+
+impl Lines {
+    fn new(longest: usize) -> Self {
+        Self { bytes: BytesMut::new(), seen: 0, longest }
+    }
+
+    fn add(&mut self, piece: &[u8]) {
+        self.bytes.extend_from_slice(piece);
+    }
+
+    /// The next line that is whole, without its end.
+    ///
+    /// Errors: it is longer than any may be.
+    fn next(&mut self) -> Result<Option<BytesMut>> {
+        match self.bytes[self.seen..].iter().position(|byte| *byte == b'\n') {
+            Some(end) => {
+                let line = self.bytes.split_to(self.seen + end);
+                self.bytes.advance(1);
+                self.seen = 0;
+                Ok(Some(line))
+            }
+            None if self.bytes.len() > self.longest => {
+                Err(Error::Nonsense(format!("a line of a feed of changes has more than {} bytes", self.longest)))
+            }
+            None => {
+                self.seen = self.bytes.len();
+                Ok(None)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn lines_are_the_same_wherever_they_are_cut(text in "[ab\n]{0,40}", cuts in prop::collection::vec(0_usize..40, 0..6)) {
+            let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(text.len())).collect();
+            cuts.sort_unstable();
+            let (mut lines, mut found, mut from) = (Lines::new(100), Vec::new(), 0);
+            for to in cuts.into_iter().chain([text.len()]) {
+                lines.add(&text.as_bytes()[from..to]);
+                from = to;
+                while let Some(line) = lines.next().unwrap() {
+                    found.push(String::from_utf8(line.to_vec()).unwrap());
+                }
+            }
+            let whole: Vec<&str> = text.split('\n').collect();
+            prop_assert_eq!(found, &whole[..whole.len() - 1]);
+        }
+    }
+
+    #[test]
+    fn a_line_has_an_end() {
+        let mut lines = Lines::new(10);
+        lines.add(b"12345678901");
+        assert!(matches!(lines.next(), Err(Error::Nonsense(_))));
+    }
+
+    #[test]
+    fn what_lines_say() {
+        let line = r#"{"seq":"5-g1AAA","id":"a","changes":[{"rev":"1-b"}],"doc":{"_id":"a","_rev":"1-b"}}"#;
+        let Some(Line::Change(change)) = read(line.as_bytes()).unwrap() else { panic!("no change") };
+        let changed = change.into_changed().unwrap();
+        assert_eq!((changed.sequence.as_str(), &*changed.id), ("5-g1AAA", "a"));
+        assert_eq!(changed.document.unwrap().to_json(), r#"{"_id":"a","_rev":"1-b"}"#);
+        let gone = r#"{"seq":5,"id":"a","changes":[{"rev":"2-b"}],"deleted":true,"doc":{"_id":"a","_deleted":true}}"#;
+        let Some(Line::Change(change)) = read(gone.as_bytes()).unwrap() else { panic!("no change") };
+        let changed = change.into_changed().unwrap();
+        assert_eq!((changed.sequence.as_str(), changed.document.is_none()), ("5", true));
+        assert!(read(b" \r").unwrap().is_none());
+        assert!(matches!(read(br#"{"last_seq":"5-x","pending":0}"#).unwrap(), Some(Line::End { .. })));
+        assert!(read(b"<html>").is_err());
+    }
+}

@@ -1,0 +1,174 @@
+//! What changed in a database, and in which order: each document has the number of its last change, which is written with
+//! it and never given again.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use crate::document::DbName;
+
+use super::super::rows::BATCH_BYTES;
+use super::super::{Changed, Error, Result, Sequence};
+use super::file::File;
+use super::layout::{DATABASES, DOCUMENTS, HISTORY, META, corrupt, failed, stored};
+
+/// Database, number -> the id of the document whose last change this is.
+const CHANGES: TableDefinition<(&str, u64), &str> = TableDefinition::new("changes");
+
+/// Database, document id -> the number of its last change.
+const NUMBERS: TableDefinition<(&str, &str), u64> = TableDefinition::new("numbers");
+
+/// The tables of changes, in a transaction that writes.
+pub(super) struct History<'t> {
+    changes: Table<'t, (&'static str, u64), &'static str>,
+    numbers: Table<'t, (&'static str, &'static str), u64>,
+    /// The last number of each database that was written.
+    last: HashMap<DbName, u64>,
+}
+
+impl<'t> History<'t> {
+    pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self> {
+        let changes = transaction.open_table(CHANGES).map_err(failed)?;
+        let numbers = transaction.open_table(NUMBERS).map_err(failed)?;
+        Ok(Self { changes, numbers, last: HashMap::new() })
+    }
+
+    /// A document was changed.
+    pub(super) fn add(&mut self, database: &DbName, id: &str) -> Result<()> {
+        let last = match self.last.get(database) {
+            Some(last) => *last,
+            None => last_number(&self.changes, database)?,
+        };
+        let number = last + 1;
+        self.last.insert(database.clone(), number);
+        let database = database.as_str();
+        let before = self.numbers.insert((database, id), number).map_err(failed)?.map(|before| before.value());
+        if let Some(before) = before {
+            self.changes.remove((database, before)).map_err(failed)?;
+        }
+        self.changes.insert((database, number), id).map_err(failed)?;
+        Ok(())
+    }
+
+    /// The numbers of the databases that were changed.
+    pub(super) fn into_last(self) -> HashMap<DbName, u64> {
+        self.last
+    }
+}
+
+/// The last number that a database has given; 0 if none.
+fn last_number(changes: &impl ReadableTable<(&'static str, u64), &'static str>, database: &DbName) -> Result<u64> {
+    let name = database.as_str();
+    let last = changes.range((name, 0)..=(name, u64::MAX)).map_err(failed)?.next_back();
+    Ok(last.transpose().map_err(failed)?.map_or(0, |(place, _)| place.value().1))
+}
+
+/// Begins a file's history: the documents that it holds were changed in the order of their ids.
+pub(super) fn begin(transaction: &WriteTransaction) -> Result<()> {
+    let name = Uuid::new_v4().simple().to_string();
+    transaction.open_table(META).map_err(failed)?.insert(HISTORY, name.as_str()).map_err(failed)?;
+    transaction.delete_table(CHANGES).map_err(failed)?;
+    transaction.delete_table(NUMBERS).map_err(failed)?;
+    let documents = transaction.open_table(DOCUMENTS).map_err(failed)?;
+    let mut history = History::open(transaction)?;
+    for entry in documents.iter().map_err(failed)? {
+        let place = entry.map_err(failed)?.0;
+        let (database, id) = place.value();
+        history.add(&database.parse().map_err(corrupt)?, id)?;
+    }
+    Ok(())
+}
+
+impl File {
+    /// The place that a database's history has reached; None if it is not there.
+    pub(super) fn sequence(&self, database: &DbName) -> Result<Option<Sequence>> {
+        let transaction = self.redb.begin_read()?;
+        if !has(&transaction, database)? {
+            return Ok(None);
+        }
+        let changes = transaction.open_table(CHANGES).map_err(failed)?;
+        Ok(Some(sequence(last_number(&changes, database)?, &name(&transaction)?)))
+    }
+
+    /// What changed after a place, at most so many and, but for the first, [`BATCH_BYTES`]; None if there is no such place.
+    pub(super) fn changed(&self, database: &DbName, since: &Sequence, most: usize) -> Result<Option<Vec<Changed>>> {
+        let transaction = self.redb.begin_read()?;
+        let changes = transaction.open_table(CHANGES).map_err(failed)?;
+        let documents = transaction.open_table(DOCUMENTS).map_err(failed)?;
+        let history = name(&transaction)?;
+        let last = last_number(&changes, database)?;
+        let Some(since) = number(since, &history).filter(|since| *since <= last) else { return Ok(None) };
+        if !has(&transaction, database)? {
+            return Ok(None);
+        }
+        let name = database.as_str();
+        let (mut found, mut bytes) = (Vec::new(), 0);
+        for entry in changes.range((name, since.saturating_add(1))..=(name, u64::MAX)).map_err(failed)? {
+            if found.len() >= most || bytes >= BATCH_BYTES {
+                break;
+            }
+            let (place, id) = entry.map_err(failed)?;
+            let json = documents.get((name, id.value())).map_err(failed)?;
+            let json = json.ok_or_else(|| Error::Corrupt(format!("{} changed and is not there", id.value())))?;
+            let document = stored(json.value())?;
+            bytes += document.bytes();
+            let revision = document.revision();
+            let revision = revision.ok_or_else(|| Error::Corrupt(format!("{} has no revision", id.value())))?;
+            let sequence = sequence(place.value().1, &history);
+            found.push(Changed { sequence, id: id.value().into(), revision, document: Some(Arc::new(document)) });
+        }
+        Ok(Some(found))
+    }
+}
+
+fn has(transaction: &ReadTransaction, database: &DbName) -> Result<bool> {
+    let databases = transaction.open_table(DATABASES).map_err(failed)?;
+    Ok(databases.get(database.as_str()).map_err(failed)?.is_some())
+}
+
+/// What tells this file's numbers from those of another that took its place.
+fn name(transaction: &ReadTransaction) -> Result<String> {
+    let meta = transaction.open_table(META).map_err(failed)?;
+    let name = meta.get(HISTORY).map_err(failed)?;
+    let name = name.ok_or_else(|| Error::Corrupt("its history has no name".to_owned()))?;
+    Ok(name.value().to_owned())
+}
+
+fn sequence(number: u64, history: &str) -> Sequence {
+    Sequence::new(format!("{number}-{history}"))
+}
+
+fn number(sequence: &Sequence, history: &str) -> Option<u64> {
+    let (number, of) = sequence.as_str().split_once('-')?;
+    number.parse().ok().filter(|_| of == history)
+}
+
+/// Who waits for changes of which database.
+#[derive(Default)]
+pub(super) struct Followers(Mutex<HashMap<DbName, watch::Sender<u64>>>);
+
+impl Followers {
+    /// What sees each change of a database from now on.
+    pub(super) fn follow(&self, database: &DbName) -> watch::Receiver<u64> {
+        let mut followed = self.followed();
+        followed.retain(|_, sender| !sender.is_closed());
+        followed.entry(database.clone()).or_insert_with(|| watch::Sender::new(0)).subscribe()
+    }
+
+    /// The databases have changed, up to these numbers.
+    pub(super) fn changed(&self, last: HashMap<DbName, u64>) {
+        let followed = self.followed();
+        for (database, number) in last {
+            if let Some(sender) = followed.get(&database) {
+                sender.send_replace(number);
+            }
+        }
+    }
+
+    fn followed(&self) -> MutexGuard<'_, HashMap<DbName, watch::Sender<u64>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

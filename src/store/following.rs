@@ -1,0 +1,288 @@
+//! A CouchDB of which what is asked for most is kept in memory, held true by its feeds of changes.
+//!
+//! The first who asks for an account's database has it loaded and followed; until it is caught up, and from the moment on
+//! at which its feed breaks or is silent, all is asked of the CouchDB. A write of ours is seen at once; others' when the feed
+//! tells of them. What the feed tells late never takes the place of what is known to be newer.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::{BoxStream, StreamExt, TryStreamExt};
+use moka::sync::Cache;
+use prometheus::core::Collector;
+use prometheus::{IntCounter, IntGauge};
+
+use crate::background::Background;
+use crate::document::{DbName, DocId, Document, Revision};
+
+use super::mapping::Mapping;
+use super::ready::{Change, Database, Held, Ready};
+use super::rows::{BATCH_BYTES, Batch, in_batches};
+use super::{Changed, Error, Query, Result, Row, Sequence, SharedStore, Store, View};
+
+/// After a feed broke, or a database could not be loaded: how long it is not tried again.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// How many databases are remembered that are not tried again.
+const PAUSING: u64 = 10_000;
+
+/// Keeps what is asked for most of a store that others write too.
+pub struct Following {
+    store: SharedStore,
+    ready: Arc<Ready>,
+    mapping: Arc<Mapping>,
+    background: Background,
+    /// Databases whose feed broke a moment ago.
+    pausing: Cache<DbName, ()>,
+    counts: Counts,
+}
+
+#[derive(Clone)]
+struct Counts {
+    followed: IntGauge,
+    lost: IntCounter,
+}
+
+impl Following {
+    /// Keeps so many bytes of `store`, whose `views` have these twins; follows it by tasks of `background`.
+    ///
+    /// Errors: never, as long as the collation's data are part of this program.
+    pub fn new(store: SharedStore, views: &'static [View], memory: usize, background: Background) -> Result<Self> {
+        let mapping = Arc::new(Mapping::new(views)?);
+        // it fails where the name is none
+        let named = |error: prometheus::Error| Error::Refused(error.to_string());
+        let counts = Counts {
+            followed: IntGauge::new("crossbar_databases_followed", "Databases that are kept in memory and held true")
+                .map_err(named)?,
+            lost: IntCounter::new(
+                "crossbar_databases_lost_total",
+                "Databases that are no longer held true: their feed broke or was silent, or they could not be loaded",
+            )
+            .map_err(named)?,
+        };
+        Ok(Self {
+            ready: Arc::new(Ready::new(Arc::clone(&mapping), memory)),
+            store,
+            mapping,
+            background,
+            pausing: Cache::builder().max_capacity(PAUSING).time_to_live(PAUSE).build(),
+            counts,
+        })
+    }
+
+    /// A database that is held true. One that is not is begun.
+    fn live(&self, name: &DbName) -> Option<Arc<Database>> {
+        let database = self.ready.database(name)?;
+        if database.held.is_live() {
+            return Some(database);
+        }
+        if !self.pausing.contains_key(name) && database.held.begin() {
+            let (name, follower) = (name.clone(), self.follower());
+            self.background.start(move |stopping| async move {
+                tokio::select! {
+                    () = stopping.cancelled() => {}
+                    () = follower.hold(&name, &database) => {}
+                }
+            });
+        }
+        None
+    }
+
+    fn follower(&self) -> Follower {
+        Follower {
+            store: Arc::clone(&self.store),
+            ready: Arc::clone(&self.ready),
+            mapping: Arc::clone(&self.mapping),
+            pausing: self.pausing.clone(),
+            counts: self.counts.clone(),
+        }
+    }
+
+    /// The rows of a query that are kept, with their documents; where too many of these have to be read, the first.
+    async fn batch(&self, name: &DbName, database: &Arc<Database>, view: &View, query: Query) -> Result<Option<Batch>> {
+        let Some((mut batch, documents)) = self.ready.batch(database, view, &query) else { return Ok(None) };
+        let mut bytes = 0;
+        for at in 0..documents.len() {
+            if batch.rows[at].document.is_some() {
+                continue;
+            }
+            if bytes >= BATCH_BYTES {
+                batch.rows.truncate(at);
+                batch.is_last = false;
+                break;
+            }
+            if let Ok(id) = batch.rows[at].id.parse::<DocId>() {
+                let read = self.store.get(name, &id);
+                batch.rows[at].document = self.ready.document(name, database, id.as_str(), read).await?;
+                bytes += batch.rows[at].bytes();
+            }
+        }
+        Ok(Some(batch))
+    }
+}
+
+/// Who loads a database and holds it true.
+struct Follower {
+    store: SharedStore,
+    ready: Arc<Ready>,
+    mapping: Arc<Mapping>,
+    pausing: Cache<DbName, ()>,
+    counts: Counts,
+}
+
+impl Follower {
+    async fn hold(&self, name: &DbName, database: &Arc<Database>) {
+        let held = Holding { held: &database.held, followed: None };
+        match self.follow(name, database, held).await {
+            // it was left out, since others were asked for more
+            Ok(()) => {}
+            Err(error) => {
+                self.counts.lost.inc();
+                self.pausing.insert(name.clone(), ());
+                log::warn!("{name} is no longer followed: {error}");
+            }
+        }
+        self.ready.leave_out(name, database);
+    }
+
+    async fn follow(&self, name: &DbName, database: &Arc<Database>, mut held: Holding<'_>) -> Result<()> {
+        let missing = || Error::MissingDatabase(name.clone());
+        let since = self.store.sequence(name).await?.ok_or_else(missing)?;
+        self.load(name, database).await?;
+        let mut feed = self.store.follow(name, since);
+        while let Some(changed) = feed.next().await {
+            let changed = changed?;
+            if database.held.is_over() {
+                return Ok(());
+            }
+            // once it says that there is nothing more, all that changed before is known
+            if changed.is_empty() && held.followed.is_none() {
+                held.followed = Some(self.counts.followed.clone());
+                self.counts.followed.inc();
+                database.held.is_caught_up();
+            }
+            for change in changed {
+                let Changed { id, revision, document, .. } = change;
+                let rows = document.as_ref().map(|of| self.mapping.map(name, of)).unwrap_or_default();
+                self.ready.change(Change { database: name.clone(), id, revision, document, rows });
+            }
+        }
+        Err(Error::Unreachable("the feed of changes ended".to_owned()))
+    }
+
+    /// Loads the rows and their documents. Rows that are not those that the twins give are another view's: then nothing
+    /// of it can be kept.
+    async fn load(&self, name: &DbName, database: &Arc<Database>) -> Result<()> {
+        let Some(mut loader) = self.ready.load(name, database) else { return Ok(()) };
+        let mut checked = HashSet::new();
+        for (number, view) in self.ready.views().enumerate() {
+            // all views are of the same documents, which come once
+            let query = if number == 0 { Query::all().with_documents() } else { Query::all() };
+            let mut batches = self.store.batches(name, &view, query);
+            while let Some(rows) = batches.try_next().await? {
+                for (row, document) in rows.iter().filter_map(|row| Some((row, row.document.as_ref()?))) {
+                    let own = self.mapping.map(name, document);
+                    if checked.insert(Arc::clone(&row.id)) && !own.has(&view, row) {
+                        return Err(Error::Refused(format!(
+                            "the view {}/{} gives other rows than this build knows: `crossbar-groups views check`",
+                            view.design, view.name
+                        )));
+                    }
+                    loader.keep(&row.id, document);
+                }
+                if !loader.read(&view, rows) {
+                    return Err(Error::Refused("it is larger than what may be kept (--cache-memory)".to_owned()));
+                }
+            }
+        }
+        loader.finish();
+        Ok(())
+    }
+}
+
+/// Holds a database true as long as this is there.
+struct Holding<'h> {
+    held: &'h Held,
+    followed: Option<IntGauge>,
+}
+
+impl Drop for Holding<'_> {
+    fn drop(&mut self) {
+        self.held.is_lost();
+        if let Some(followed) = &self.followed {
+            followed.dec();
+        }
+    }
+}
+
+#[async_trait]
+impl Store for Following {
+    async fn get(&self, name: &DbName, id: &DocId) -> Result<Option<Arc<Document>>> {
+        match self.live(name) {
+            Some(database) => self.ready.document(name, &database, id.as_str(), self.store.get(name, id)).await,
+            None => self.store.get(name, id).await,
+        }
+    }
+
+    async fn put(&self, name: &DbName, document: &Document) -> Result<Revision> {
+        let revision = self.store.put(name, document).await?;
+        if let Some(id) = document.id()
+            && self.ready.has(name)
+        {
+            let mut document = document.clone();
+            document.set_text("_rev", &revision.to_string());
+            let rows = self.mapping.map(name, &document);
+            let (database, id, document) = (name.clone(), id.into(), Some(Arc::new(document)));
+            self.ready.change(Change { database, id, revision: revision.clone(), document, rows });
+        }
+        Ok(revision)
+    }
+
+    fn batches<'a>(&'a self, name: &'a DbName, view: &'a View, query: Query) -> BoxStream<'a, Result<Vec<Row>>> {
+        match self.live(name).filter(|database| self.ready.has_rows(database, view)) {
+            Some(database) => in_batches(query, usize::MAX, move |query, _| {
+                let database = Arc::clone(&database);
+                async move {
+                    let batch = self.batch(name, &database, view, query).await?;
+                    batch.ok_or_else(|| Error::Unreachable(format!("{name} was left out")))
+                }
+            })
+            .boxed(),
+            None => self.store.batches(name, view, query),
+        }
+    }
+
+    fn version(&self, name: &DbName) -> Option<u64> {
+        self.live(name).and_then(|_| self.ready.version(name))
+    }
+
+    async fn sequence(&self, database: &DbName) -> Result<Option<Sequence>> {
+        self.store.sequence(database).await
+    }
+
+    async fn changed(&self, database: &DbName, since: &Sequence, most: usize) -> Result<Option<Vec<Changed>>> {
+        self.store.changed(database, since, most).await
+    }
+
+    fn follow<'a>(&'a self, database: &'a DbName, since: Sequence) -> BoxStream<'a, Result<Vec<Changed>>> {
+        self.store.follow(database, since)
+    }
+
+    async fn attachment(&self, database: &DbName, id: &DocId, name: &str) -> Result<Option<Bytes>> {
+        self.store.attachment(database, id, name).await
+    }
+
+    async fn prove_writable(&self) -> Result<()> {
+        self.store.prove_writable().await
+    }
+
+    fn collectors(&self) -> Vec<Box<dyn Collector>> {
+        let mut collectors = self.store.collectors();
+        collectors.push(Box::new(self.counts.followed.clone()));
+        collectors.push(Box::new(self.counts.lost.clone()));
+        collectors
+    }
+}
