@@ -179,6 +179,8 @@ impl Application {
         let public = public.keep_alive(arguments.keep_alive).client_request_timeout(arguments.budgets.head_time_out);
         // a body is sent piece by piece, and none waits until the one before has arrived
         let public = public.tcp_nodelay(true);
+        // a client that closes its end has gone: who listens would keep a place until something is said to it
+        let public = public.h1_allow_half_closed(false);
         let public = public.disable_signals().shutdown_timeout(GRACE_S);
         let public = match &identity {
             Some(identity) => public.listen_rustls_0_23(listener, identity.server().map_err(io::Error::other)?)?,

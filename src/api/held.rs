@@ -16,9 +16,10 @@ struct Held {
     _charge: Arc<Charge>,
 }
 
-/// The response, whose charge ends when it is sent, or when nobody is there to take it.
+/// The response, whose charge ends when it is sent, or when nobody is there to take it. A stream of events holds nothing of
+/// what was read before it began.
 pub fn until_sent(response: HttpResponse, charge: Arc<Charge>) -> HttpResponse {
-    if charge.is_something() {
+    if charge.is_something() && response.body().size() != BodySize::Stream {
         response.map_body(|_, body| BoxBody::new(Held { body, _charge: charge }))
     } else {
         response

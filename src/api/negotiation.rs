@@ -1,7 +1,7 @@
 //! Which form an answer takes: JSON or CSV, and in which language it says it is.
 
 use actix_web::HttpRequest;
-use actix_web::http::header::{ACCEPT, ACCEPT_LANGUAGE, Accept, Header, QualityItem};
+use actix_web::http::header::{ACCEPT, ACCEPT_LANGUAGE, Accept, Header, Quality, QualityItem};
 use actix_web::mime::{Mime, TEXT_EVENT_STREAM};
 
 use super::error::Error;
@@ -40,13 +40,21 @@ pub fn format(request: &HttpRequest, in_query: Option<&str>) -> Result<Format, E
     })
 }
 
-/// Whether a request accepts a stream of events and no form that Kazoo gives: what is answered 406 there.
+/// Whether a request prefers a stream of events to every form that Kazoo gives. Where it likes one as well it is given that,
+/// as by Kazoo.
 pub fn wants_events(request: &HttpRequest) -> bool {
-    let accepts_events = || {
-        let accept = Accept::parse(request).ok();
-        accept.is_some_and(|accept| accept.iter().take(MOST_RANGES).any(|range| range.item == TEXT_EVENT_STREAM))
+    if !request.headers().contains_key(ACCEPT) {
+        return false;
+    }
+    let Ok(accept) = Accept::parse(request) else { return false };
+    let best = |fits: fn(&QualityItem<Mime>) -> bool| {
+        accept.iter().take(MOST_RANGES).filter(|media| fits(media)).map(|media| media.quality).max()
     };
-    by_header(request).is_err() && accepts_events()
+    best(is_events) > best(|media| of_media_type(media.item.essence_str()).is_some())
+}
+
+fn is_events(media: &QualityItem<Mime>) -> bool {
+    media.item.essence_str() == TEXT_EVENT_STREAM.essence_str() && media.quality > Quality::ZERO
 }
 
 fn by_header(request: &HttpRequest) -> Result<Format, Error> {
@@ -149,6 +157,31 @@ mod tests {
         };
         assert_eq!(format(99), Some(Format::Csv));
         assert_eq!(format(100), None);
+    }
+
+    #[test]
+    fn events_are_for_who_prefers_them() {
+        let wants = |accept: &str| {
+            let request = TestRequest::default().insert_header((ACCEPT, accept)).to_http_request();
+            wants_events(&request)
+        };
+        for accept in [
+            "text/event-stream",
+            "text/event-stream, application/json;q=0.5",
+            "text/event-stream, */*;q=0.1",
+            "image/png, text/event-stream;q=0.5",
+        ] {
+            assert!(wants(accept), "{accept}");
+        }
+        for accept in
+            ["*/*", "text/*", "text/event-stream;q=0", "application/json, text/event-stream", "*/*, text/event-stream"]
+        {
+            assert!(!wants(accept), "{accept}");
+        }
+        for accept in ["", "image/png", "text/csv;q=0.9, text/event-stream;q=0.8"] {
+            assert!(!wants(accept), "{accept}");
+        }
+        assert!(!wants_events(&TestRequest::default().to_http_request()));
     }
 
     #[test]

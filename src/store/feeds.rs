@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -10,6 +11,7 @@ use prometheus::IntGauge;
 use prometheus::core::Collector;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
+use tokio::time::Instant;
 
 use crate::background::Background;
 use crate::document::{DbName, DocId, Document, Revision};
@@ -17,7 +19,10 @@ use crate::document::{DbName, DocId, Document, Revision};
 use super::{Changed, Error, Query, Result, Row, Sequence, SharedStore, Store, View};
 
 /// How many batches may wait for one who follows: who is slower has to begin again.
-const WAITING: usize = 256;
+const WAITING: usize = 64;
+
+/// How long a feed goes on that nobody follows: who was cut off comes back.
+const LINGER: Duration = Duration::from_secs(5);
 
 /// How many changes of before are read at a time.
 const AT_ONCE: usize = 200;
@@ -46,8 +51,16 @@ struct Feed {
     /// Which of those that were opened it is.
     number: u64,
     batches: broadcast::Sender<Batch>,
-    /// Whether it is known from where it goes on: what comes before that has to be read.
-    has_begun: watch::Receiver<bool>,
+    /// How far it has got, or a little less; None as long as it is not known from where it goes on.
+    reached: watch::Receiver<Option<Sequence>>,
+}
+
+/// What who follows is given of a feed.
+struct Joined {
+    batches: broadcast::Receiver<Batch>,
+    reached: watch::Receiver<Option<Sequence>>,
+    /// How far it had got before.
+    from: Option<Sequence>,
 }
 
 impl Feeds {
@@ -60,16 +73,18 @@ impl Feeds {
     }
 
     /// The batches of a database's feed from now on, which is opened if it is not.
-    fn join(&self, database: &DbName) -> (broadcast::Receiver<Batch>, watch::Receiver<bool>) {
+    fn join(&self, database: &DbName) -> Joined {
         let mut open = lock(&self.open);
         if let Some(feed) = open.feeds.get(database) {
-            return (feed.batches.subscribe(), feed.has_begun.clone());
+            // in this order: what is given from now on comes after it
+            let from = feed.reached.borrow().clone();
+            return Joined { batches: feed.batches.subscribe(), reached: feed.reached.clone(), from };
         }
         open.opened += 1;
         let number = open.opened;
         let (batches, joined) = broadcast::channel(WAITING);
-        let (begun, has_begun) = watch::channel(false);
-        let feed = Feed { number, batches: batches.clone(), has_begun: has_begun.clone() };
+        let (reaches, reached) = watch::channel(None);
+        let feed = Feed { number, batches: batches.clone(), reached: reached.clone() };
         open.feeds.insert(database.clone(), feed);
         self.number.inc();
         let (open, open_feeds) = (Arc::clone(&self.open), self.number.clone());
@@ -78,7 +93,7 @@ impl Feeds {
         self.background.start(move |stopping| async move {
             tokio::select! {
                 () = stopping.cancelled() => {}
-                error = share(&store, &entry, &batches, begun) => {
+                error = share(&store, &entry, &batches, reaches) => {
                     // whoever comes from now on opens another
                     entry.close(|_| true);
                     // nobody may be there to be told
@@ -86,7 +101,7 @@ impl Feeds {
                 }
             }
         });
-        (joined, has_begun)
+        Joined { batches: joined, reached, from: None }
     }
 }
 
@@ -97,7 +112,7 @@ async fn share(
     store: &SharedStore,
     entry: &Entry,
     batches: &broadcast::Sender<Batch>,
-    begun: watch::Sender<bool>,
+    reaches: watch::Sender<Option<Sequence>>,
 ) -> Error {
     let database = &entry.database;
     let since = match store.sequence(database).await {
@@ -105,15 +120,25 @@ async fn share(
         Ok(None) => return Error::MissingDatabase(database.clone()),
         Err(error) => return error,
     };
-    begun.send_replace(true);
+    reaches.send_replace(Some(since.clone()));
+    let mut followed = Instant::now();
     let mut feed = store.follow(database, since);
     loop {
         match feed.next().await {
-            Some(Ok(changed)) => drop(batches.send(Ok(Arc::new(changed)))),
+            Some(Ok(changed)) => {
+                let last = changed.last().map(|last| last.sequence.clone());
+                // nobody may be there, for a while
+                let _ = batches.send(Ok(Arc::new(changed)));
+                if last.is_some() {
+                    reaches.send_replace(last);
+                }
+            }
             Some(Err(error)) => return error,
             None => return Error::Unreachable("the feed of changes ended".to_owned()),
         }
-        if entry.close(|feed| feed.batches.receiver_count() == 0) {
+        if batches.receiver_count() > 0 {
+            followed = Instant::now();
+        } else if followed.elapsed() >= LINGER && entry.close(|feed| feed.batches.receiver_count() == 0) {
             return Error::Unreachable("nobody follows any longer".to_owned());
         }
     }
@@ -153,41 +178,47 @@ impl Drop for Entry {
 struct Follower<'s> {
     store: &'s SharedStore,
     database: &'s DbName,
-    batches: broadcast::Receiver<Batch>,
-    has_begun: watch::Receiver<bool>,
+    joined: Joined,
     /// Where the past is read on from; None once it is read.
     since: Option<Sequence>,
-    /// What the past gave, which the feed may give again, or as it was before.
+    /// What the past gave, and what was known before it: the feed may give it again, or as it was before.
     given: HashMap<Arc<str>, Revision>,
-    /// How often the feed said that nothing happened since it was joined.
+    /// How many batches came before the past was read.
+    before: usize,
+    /// How often the feed said since then that nothing happened.
     quiet: u8,
 }
 
 impl Follower<'_> {
     async fn next(&mut self) -> Result<Vec<Changed>> {
-        if let Some(since) = &self.since {
+        if let Some(since) = self.since.clone() {
             // who opens it ends it if that fails, and tells why
-            let _ = self.has_begun.wait_for(|has_begun| *has_begun).await;
-            let past = self.store.changed(self.database, since, AT_ONCE).await?;
-            let past = past.ok_or_else(|| Error::MissingDatabase(self.database.clone()))?;
+            let _ = self.joined.reached.wait_for(Option::is_some).await;
+            if let Some(from) = self.joined.from.take().filter(|from| *from != since) {
+                self.know(from).await?;
+            }
+            let past = self.past(&since).await?;
             self.since = past.last().map(|last| last.sequence.clone());
             if !past.is_empty() {
-                self.given.extend(past.iter().map(|changed| (Arc::clone(&changed.id), changed.revision.clone())));
+                self.give(&past);
                 return Ok(past);
             }
+            self.before = self.joined.batches.len();
         }
         loop {
-            let batch = match self.batches.recv().await {
+            let batch = match self.joined.batches.recv().await {
                 Ok(batch) => batch?,
                 Err(RecvError::Lagged(_)) => {
                     return Err(Error::Busy("changes come faster than they are taken".to_owned()));
                 }
                 Err(RecvError::Closed) => return Err(Error::Unreachable("the feed of changes ended".to_owned())),
             };
-            if batch.is_empty() {
-                self.quiet = self.quiet.saturating_add(1);
+            match self.before.checked_sub(1) {
+                Some(before) => self.before = before,
+                None if batch.is_empty() => self.quiet = self.quiet.saturating_add(1),
+                None => {}
             }
-            // the first may have been said before the past was read; what was done till then comes before the second
+            // what was done until the first comes before the second
             if self.quiet == 2 {
                 self.given = HashMap::new();
             }
@@ -196,6 +227,25 @@ impl Follower<'_> {
                 return Ok(fresh);
             }
         }
+    }
+
+    /// What a feed that is behind will give although it was known at `since`, or is of the past.
+    async fn know(&mut self, mut from: Sequence) -> Result<()> {
+        loop {
+            let behind = self.past(&from).await?;
+            let Some(last) = behind.last() else { return Ok(()) };
+            from = last.sequence.clone();
+            self.give(&behind);
+        }
+    }
+
+    async fn past(&self, since: &Sequence) -> Result<Vec<Changed>> {
+        let past = self.store.changed(self.database, since, AT_ONCE).await?;
+        past.ok_or_else(|| Error::MissingDatabase(self.database.clone()))
+    }
+
+    fn give(&mut self, past: &[Changed]) {
+        self.given.extend(past.iter().map(|changed| (Arc::clone(&changed.id), changed.revision.clone())));
     }
 
     /// Whether a change is none that the past gave.
@@ -239,9 +289,8 @@ impl Store for Feeds {
     }
 
     fn follow<'a>(&'a self, database: &'a DbName, since: Sequence) -> BoxStream<'a, Result<Vec<Changed>>> {
-        let (batches, has_begun) = self.join(database);
-        let (store, since, given) = (&self.store, Some(since), HashMap::new());
-        let follower = Follower { store, database, batches, has_begun, since, given, quiet: 0 };
+        let (store, joined, since) = (&self.store, self.join(database), Some(since));
+        let follower = Follower { store, database, joined, since, given: HashMap::new(), before: 0, quiet: 0 };
         stream::try_unfold(follower, async |mut follower| Ok(Some((follower.next().await?, follower)))).boxed()
     }
 
@@ -261,5 +310,199 @@ impl Store for Feeds {
         let mut collectors = self.store.collectors();
         collectors.push(Box::new(self.number.clone()));
         collectors
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures::future::join_all;
+    use tokio::time::{sleep, timeout};
+
+    use super::super::HEARTBEAT;
+    use super::*;
+
+    /// A store whose feed tells what changed when it is let.
+    struct Script {
+        history: Mutex<Vec<Changed>>,
+        /// How much of the history the feed has been let tell.
+        let_tell: watch::Sender<usize>,
+        followed: AtomicUsize,
+    }
+
+    impl Script {
+        fn new() -> Arc<Self> {
+            let (let_tell, followed) = (watch::Sender::new(0), AtomicUsize::new(0));
+            Arc::new(Self { history: Mutex::default(), let_tell, followed })
+        }
+
+        fn change(&self, id: &str, revision: &str) {
+            let mut history = lock(&self.history);
+            let sequence = Sequence::new((history.len() + 1).to_string());
+            history.push(Changed { sequence, id: id.into(), revision: revision.parse().unwrap(), document: None });
+        }
+
+        fn tell(&self) {
+            self.let_tell.send_replace(lock(&self.history).len());
+        }
+    }
+
+    fn place(sequence: &Sequence) -> usize {
+        sequence.as_str().parse().unwrap()
+    }
+
+    #[async_trait]
+    impl Store for Script {
+        async fn get(&self, _: &DbName, _: &DocId) -> Result<Option<Arc<Document>>> {
+            Ok(None)
+        }
+
+        async fn put(&self, _: &DbName, _: &Document) -> Result<Revision> {
+            Err(Error::Conflict)
+        }
+
+        fn batches<'a>(&'a self, _: &'a DbName, _: &'a View, _: Query) -> BoxStream<'a, Result<Vec<Row>>> {
+            stream::empty().boxed()
+        }
+
+        async fn sequence(&self, _: &DbName) -> Result<Option<Sequence>> {
+            Ok(Some(Sequence::new(lock(&self.history).len().to_string())))
+        }
+
+        async fn changed(&self, _: &DbName, since: &Sequence, most: usize) -> Result<Option<Vec<Changed>>> {
+            let history = lock(&self.history);
+            let is_last = |at: usize| history[at + 1..].iter().all(|later| later.id != history[at].id);
+            let changed = (place(since)..history.len()).filter(|at| is_last(*at)).map(|at| history[at].clone());
+            Ok(Some(changed.take(most).collect()))
+        }
+
+        fn follow<'a>(&'a self, _: &'a DbName, since: Sequence) -> BoxStream<'a, Result<Vec<Changed>>> {
+            self.followed.fetch_add(1, Ordering::SeqCst);
+            let begun = (place(&since), self.let_tell.subscribe());
+            stream::unfold(begun, async |(at, mut let_tell)| {
+                loop {
+                    let to = *let_tell.borrow_and_update();
+                    let changed = lock(&self.history).get(at..to).unwrap_or_default().to_vec();
+                    if !changed.is_empty() {
+                        return Some((Ok(changed), (to, let_tell)));
+                    }
+                    // it says that nothing happened where nothing did
+                    let is_behind = at < lock(&self.history).len();
+                    if timeout(HEARTBEAT, let_tell.changed()).await.is_err() && !is_behind {
+                        return Some((Ok(Vec::new()), (at, let_tell)));
+                    }
+                }
+            })
+            .boxed()
+        }
+
+        async fn attachment(&self, _: &DbName, _: &DocId, _: &str) -> Result<Option<Bytes>> {
+            Ok(None)
+        }
+
+        async fn prove_writable(&self) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    fn feeds(script: &Arc<Script>) -> Feeds {
+        Feeds::new(Arc::clone(script) as SharedStore, Background::here())
+    }
+
+    type Following<'a> = BoxStream<'a, Result<Vec<Changed>>>;
+
+    /// What is given in the next few seconds, as ids and revisions.
+    async fn given(following: &mut Following<'_>) -> Vec<String> {
+        let mut given = Vec::new();
+        while let Ok(Some(batch)) = timeout(Duration::from_secs(3), following.next()).await {
+            let batch = batch.unwrap();
+            if batch.is_empty() && !given.is_empty() {
+                break;
+            }
+            given.extend(batch.iter().map(|changed| format!("{}@{}", changed.id, changed.revision)));
+        }
+        given
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn however_many_follow_a_database_the_store_is_followed_once() {
+        let (script, database) = (Script::new(), DbName::fixed("db"));
+        let feeds = feeds(&script);
+        let follow = || feeds.follow(&database, Sequence::new("0"));
+        let mut all: Vec<Following<'_>> = (0..1_000).map(|_| follow()).collect();
+        let first = |batch: Option<Result<Vec<Changed>>>| batch.unwrap().unwrap();
+        assert!(join_all(all.iter_mut().map(StreamExt::next)).await.into_iter().all(|batch| first(batch).is_empty()));
+        script.change("a", "1-a");
+        script.tell();
+        for batch in join_all(all.iter_mut().map(StreamExt::next)).await {
+            assert_eq!(first(batch).len(), 1);
+        }
+        assert_eq!((script.followed.load(Ordering::SeqCst), feeds.number.get()), (1, 1));
+        // who was cut off for a moment comes back to the same
+        drop(all);
+        sleep(Duration::from_secs(2)).await;
+        drop(follow());
+        assert_eq!((script.followed.load(Ordering::SeqCst), feeds.number.get()), (1, 1));
+        sleep(LINGER + 3 * HEARTBEAT).await;
+        assert_eq!(feeds.number.get(), 0);
+        assert_eq!(given(&mut follow()).await, ["a@1-a"]);
+        assert_eq!(script.followed.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_feed_that_is_behind_gives_nothing_twice() {
+        let (script, database) = (Script::new(), DbName::fixed("db"));
+        let feeds = feeds(&script);
+        script.change("a", "1-a");
+        let follow = |since: &str| feeds.follow(&database, Sequence::new(since));
+        let mut first = follow("1");
+        assert!(first.next().await.unwrap().unwrap().is_empty());
+        script.change("a", "2-a");
+        script.change("b", "1-a");
+        // one was told of the first alone, and one knows of both
+        let (mut second, mut third) = (follow("1"), follow("3"));
+        let past = second.next().await.unwrap().unwrap();
+        assert_eq!(past.iter().map(|changed| &*changed.id).collect::<Vec<_>>(), ["a", "b"]);
+        assert!(timeout(Duration::from_secs(20), third.next()).await.is_err());
+        script.change("a", "3-a");
+        script.tell();
+        assert_eq!(given(&mut first).await, ["a@2-a", "b@1-a", "a@3-a"]);
+        assert_eq!(given(&mut second).await, ["a@3-a"]);
+        assert_eq!(given(&mut third).await, ["a@3-a"]);
+        assert_eq!(script.followed.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_said_while_the_past_was_read_says_nothing_of_what_came_then() {
+        let (script, database) = (Script::new(), DbName::fixed("db"));
+        let feeds = feeds(&script);
+        script.change("a", "1-a");
+        let mut follower = feeds.follow(&database, Sequence::new("0"));
+        assert_eq!(follower.next().await.unwrap().unwrap().len(), 1);
+        // it takes its time; the feed says several times that nothing happened, and then is behind
+        sleep(5 * HEARTBEAT).await;
+        script.change("b", "1-a");
+        assert_eq!(&*follower.next().await.unwrap().unwrap()[0].id, "b");
+        script.change("c", "1-a");
+        script.tell();
+        assert_eq!(given(&mut follower).await, ["c@1-a"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_too_slow_begins_again_where_it_was() {
+        let (script, database) = (Script::new(), DbName::fixed("db"));
+        let feeds = feeds(&script);
+        let mut slow = feeds.follow(&database, Sequence::new("0"));
+        assert!(slow.next().await.unwrap().unwrap().is_empty());
+        for number in 0..2 * WAITING {
+            script.change(&number.to_string(), "1-a");
+            script.tell();
+            sleep(Duration::from_millis(1)).await;
+        }
+        assert!(matches!(slow.next().await, Some(Err(Error::Busy(_)))));
+        assert!(slow.next().await.is_none());
+        let mut again = feeds.follow(&database, Sequence::new("0"));
+        assert_eq!(given(&mut again).await.len(), 2 * WAITING);
     }
 }

@@ -268,6 +268,7 @@ fn what_is_kept_is_asked_of_nobody_and_seen_soon() {
             written.elapsed()
         })
         .collect();
+    assert_eq!(app.metrics()["crossbar_databases_lost_total"], 0.0);
     delays.sort();
     println!("another's write is seen after {:?} at the median, {:?} at the most", delays[20], delays[39]);
     assert!(delays[20] < Duration::from_millis(500), "{delays:?}");

@@ -17,6 +17,7 @@ mod contention;
 mod contract;
 mod costs;
 mod durability;
+mod events;
 mod faults;
 mod following;
 mod guessing;

@@ -14,10 +14,11 @@ use bytes::Bytes;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use prometheus::IntGauge;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::time::{Instant, interval_at, timeout};
+use tokio::time::{Instant, interval_at, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::budgets::{Budget, Budgets};
+use crate::document::{DbName, Document};
 use crate::kazoo::account::AccountId;
 use crate::kazoo::verb::Verb;
 use crate::metrics::Metrics;
@@ -44,8 +45,14 @@ const CHECKS: [Duration; 2] = [Duration::from_secs(1), QUIET];
 const RETRY: &str = "retry: 2000\n\n";
 
 /// How many pieces may wait for a client, and from how many bytes on a piece is sent.
-const WAITING: usize = 16;
+const WAITING: usize = 2;
 const PIECE: usize = 16 * 1024;
+
+/// How long it is waited where there is too much to be told at once.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// How many rows of the list are read at a time: they wait for the client that they are told.
+const ROWS_AT_ONCE: usize = 200;
 
 /// How many changes of before are read at a time.
 const AT_ONCE: usize = 200;
@@ -132,7 +139,7 @@ pub fn listen(
 enum Ended {
     /// Nobody takes it.
     Unheard,
-    /// The store fails, or tells it faster than it is taken.
+    /// The store fails.
     Fault(store::Error),
 }
 
@@ -157,10 +164,25 @@ struct Listener {
 impl Listener {
     async fn tell(&self) -> Result<(), Ended> {
         tokio::select! {
-            told = self.tell_all() => told,
-            reason = self.until_it_may_not() => self.say(event("end", None, &format!(r#"{{"reason":"{reason}"}}"#))).await,
+            told = self.tell_all() => {
+                match &told {
+                    Err(Ended::Fault(store::Error::MissingDatabase(_))) => self.end("gone"),
+                    Err(Ended::Fault(_)) => self.end("unavailable"),
+                    Ok(()) | Err(Ended::Unheard) => {}
+                }
+                told
+            }
+            reason = self.until_it_may_not() => {
+                self.end(reason);
+                Ok(())
+            }
             () = self.out.closed() => Err(Ended::Unheard),
         }
+    }
+
+    /// Says why nothing more is told. Who takes nothing need not know, and is not waited for.
+    fn end(&self, reason: &str) {
+        let _ = self.out.try_send(event("end", None, &format!(r#"{{"reason":"{reason}"}}"#)).into());
     }
 
     /// Ends when the client may not listen any longer, or nobody may; gives why.
@@ -191,69 +213,92 @@ impl Listener {
         let now = now.ok_or_else(|| store::Error::MissingDatabase(database.clone()))?;
         let mut shown = Shown::default();
         shown.is_past = known.is_some();
-        self.show(&mut shown, &now).await?;
-        let mut since = now.clone();
+        self.show(&mut shown).await?;
+        let mut since = now;
         if let Some(known) = known {
             since = known.clone();
             while let Some(past) =
                 self.api.store.changed(&database, &since, AT_ONCE).await?.filter(|past| !past.is_empty())
             {
                 since = past.last().map_or(since, |last| last.sequence.clone());
-                self.say(past.iter().filter_map(|changed| shown.told(&self.scope, changed)).collect()).await?;
+                self.say_all(past.iter().filter_map(|changed| shown.told(&self.scope, changed))).await?;
             }
             shown.is_past = false;
         }
         self.say(event("live", Some(&since), &format!(r#"{{"rows":{}}}"#, shown.len()))).await?;
-        let mut changes = self.api.store.follow(&database, since);
         loop {
-            match timeout(QUIET, self.next(&mut shown, &mut changes)).await {
-                Ok(told) => self.say(told?).await?,
-                Err(_) => self.say(":\n\n".to_owned()).await?,
+            match self.follow(&database, &mut shown, &mut since).await {
+                // what comes faster than it is taken is read again, each document once
+                Err(Ended::Fault(store::Error::Busy(_))) => sleep(PAUSE).await,
+                ended => return ended,
             }
         }
     }
 
-    /// The next that is to be told.
-    async fn next(
-        &self,
-        shown: &mut Shown,
-        changes: &mut stream::BoxStream<'_, store::Result<Vec<store::Changed>>>,
-    ) -> Result<String, Ended> {
+    /// Tells what changes after a place, which is moved along.
+    async fn follow(&self, database: &DbName, shown: &mut Shown, since: &mut Sequence) -> Result<(), Ended> {
+        let mut changes = self.api.store.follow(database, since.clone());
+        let mut said = Instant::now();
+        let ended = || store::Error::Unreachable("nothing tells of changes any longer".to_owned());
         loop {
-            let ended = || store::Error::Unreachable("nothing tells of changes any longer".to_owned());
-            let changed = changes.next().await.ok_or_else(ended)??;
-            let told: String = changed.iter().filter_map(|changed| shown.told(&self.scope, changed)).collect();
+            let changed = match timeout_at(said + QUIET, changes.next()).await {
+                Ok(changed) => changed.ok_or_else(ended)??,
+                Err(_) => {
+                    // who comes back need not be told again what was none of the list
+                    self.say(format!(": \nid: {since}\n\n")).await?;
+                    said = Instant::now();
+                    continue;
+                }
+            };
+            let told: Vec<String> = changed.iter().filter_map(|changed| shown.told(&self.scope, changed)).collect();
             if !told.is_empty() {
-                return Ok(told);
+                self.say_all(told.into_iter()).await?;
+                said = Instant::now();
+            }
+            if let Some(last) = changed.into_iter().last() {
+                *since = last.sequence;
             }
         }
     }
 
-    /// Shows the rows of the list as they are; of one who was cut off it is only known which they are.
-    async fn show(&self, shown: &mut Shown, now: &Sequence) -> Result<(), Ended> {
+    /// Shows the rows of the list as they are; of one who was cut off it is only known which they are. They have no place to
+    /// go on from: who is cut off among them has not seen them all, and begins again.
+    async fn show(&self, shown: &mut Shown) -> Result<(), Ended> {
         let Scope { kind, user, filter } = &self.scope;
         let (view, query) = match user {
             None => (kind.listing, Query::all()),
             Some(user) => (kind.listing_by_user, Query::of_key(user)),
         };
+        let query = query.descending().batch(ROWS_AT_ONCE);
+        let (query, weight) =
+            if filter.is_empty() { (query, 1) } else { (query.with_documents(), WEIGHT_OF_DOCUMENTS) };
         let database = self.account.database();
-        let mut batches = self.api.store.batches(&database, &view, query.descending().with_documents());
-        let mut piece = String::new();
+        let mut batches = self.api.store.batches(&database, &view, query);
         loop {
-            let place = BATCHES.acquire_many(WEIGHT_OF_DOCUMENTS).await;
-            let Some(rows) = batches.try_next().await? else { break };
+            let place = BATCHES.acquire_many(weight).await;
+            let Some(rows) = batches.try_next().await? else { return Ok(()) };
+            let mut told = Vec::new();
             for row in rows {
-                let document = row.document.as_deref();
-                if !filter.is_empty() && !document.is_some_and(|document| filter.accepts(document)) {
+                let passes = |document: Option<&Document>| document.is_some_and(|document| filter.accepts(document));
+                if !filter.is_empty() && !passes(row.document.as_deref()) {
                     continue;
                 }
                 if !shown.is_past {
-                    let revision = document.and_then(|document| document.revision());
-                    piece.push_str(&event("listed", Some(now), &data(&row.value, revision.as_ref())));
+                    told.push(event("listed", None, &data(&row.value, None)));
                 }
                 shown.add(row.id);
             }
+            // the client may take its time
             drop(place);
+            self.say_all(told.into_iter()).await?;
+        }
+    }
+
+    /// Says texts in pieces that are not much longer than need be.
+    async fn say_all(&self, texts: impl Iterator<Item = String>) -> Result<(), Ended> {
+        let mut piece = String::new();
+        for text in texts {
+            piece.push_str(&text);
             if piece.len() >= PIECE {
                 self.say(std::mem::take(&mut piece)).await?;
             }

@@ -172,3 +172,106 @@ impl Followers {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::document::Document;
+    use crate::store::{Server, Store};
+
+    use super::super::Embedded;
+    use super::super::layout::LAYOUT;
+    use super::*;
+
+    fn block_on<T>(work: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+    }
+
+    async fn load(store: &Embedded, database: &DbName, documents: &[&str]) {
+        store.create(database).await.unwrap();
+        let documents = documents.iter().map(|json| Document::parse(json).unwrap()).collect();
+        store.load(database, documents).await.unwrap();
+    }
+
+    /// The ids that changed after a number, and up to which number.
+    async fn changed(store: &Embedded, database: &DbName, after: u64) -> (Vec<String>, u64) {
+        let reached = store.sequence(database).await.unwrap().unwrap();
+        let (number, name) = reached.as_str().split_once('-').unwrap();
+        let changed = store.changed(database, &sequence(after, name), 100).await.unwrap().unwrap();
+        (changed.iter().map(|changed| changed.id.to_string()).collect(), number.parse().unwrap())
+    }
+
+    #[test]
+    fn files_of_before_are_given_a_history() {
+        let (one, other) = (DbName::fixed("one"), DbName::fixed("other"));
+        for layout in ["1", "2"] {
+            let folder = tempfile::tempdir().unwrap();
+            let open = || Embedded::open(folder.path(), &[]).unwrap();
+            block_on(async {
+                let store = open();
+                load(&store, &one, &[r#"{"_id":"b","_rev":"1-a"}"#, r#"{"_id":"a","_rev":"1-a"}"#]).await;
+                load(&store, &other, &[r#"{"_id":"c","_rev":"1-a"}"#]).await;
+                let as_it_was = |transaction: &WriteTransaction| {
+                    let mut meta = transaction.open_table(META).unwrap();
+                    meta.insert("layout", layout).unwrap();
+                    meta.remove(HISTORY).unwrap();
+                    transaction.delete_table(CHANGES).unwrap();
+                    transaction.delete_table(NUMBERS).unwrap();
+                    Ok(())
+                };
+                store.disk.file().redb.write(as_it_was).unwrap();
+                drop(store);
+                let store = open();
+                assert_eq!(changed(&store, &one, 0).await, (vec!["a".to_owned(), "b".to_owned()], 2), "{layout}");
+                assert_eq!(changed(&store, &other, 0).await, (vec!["c".to_owned()], 1), "{layout}");
+                let begun = store.sequence(&one).await.unwrap();
+                drop(store);
+                // it is begun once
+                let store = open();
+                assert_eq!(store.sequence(&one).await.unwrap(), begun);
+                let transaction = store.disk.file().redb.begin_read().unwrap();
+                let meta = transaction.open_table(META).unwrap();
+                assert_eq!(meta.get("layout").unwrap().unwrap().value(), LAYOUT);
+            });
+        }
+    }
+
+    #[test]
+    fn numbers_outlive_who_gave_them_and_are_given_once() {
+        let database = DbName::fixed("db");
+        let folder = tempfile::tempdir().unwrap();
+        let ids = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>();
+        block_on(async {
+            let store = Embedded::open(folder.path(), &[]).unwrap();
+            load(&store, &database, &[r#"{"_id":"a","_rev":"1-a"}"#, r#"{"_id":"b","_rev":"1-a"}"#]).await;
+            load(&store, &database, &[r#"{"_id":"a","_rev":"2-a"}"#]).await;
+            assert_eq!(changed(&store, &database, 0).await, (ids(&["b", "a"]), 3));
+            drop(store);
+            let store = Embedded::open(folder.path(), &[]).unwrap();
+            load(&store, &database, &[r#"{"_id":"a","_rev":"3-a"}"#]).await;
+            // what is known to be later is not written, and no change
+            load(&store, &database, &[r#"{"_id":"a","_rev":"2-b"}"#]).await;
+            assert_eq!(changed(&store, &database, 0).await, (ids(&["b", "a"]), 4));
+            assert_eq!(changed(&store, &database, 2).await, (ids(&["a"]), 4));
+        });
+    }
+
+    #[test]
+    fn what_is_no_place_of_the_file_is_not_known() {
+        let database = DbName::fixed("db");
+        let folder = tempfile::tempdir().unwrap();
+        block_on(async {
+            let store = Embedded::open(folder.path(), &[]).unwrap();
+            assert!(store.sequence(&database).await.unwrap().is_none());
+            load(&store, &database, &[r#"{"_id":"a","_rev":"1-a"}"#]).await;
+            let reached = store.sequence(&database).await.unwrap().unwrap();
+            let (_, name) = reached.as_str().split_once('-').unwrap();
+            let not_yet = format!("2-{name}");
+            for place in ["", "1", "1-x", "x", "-", &format!("-{name}"), &not_yet] {
+                assert!(store.changed(&database, &Sequence::new(place), 1).await.unwrap().is_none(), "{place}");
+            }
+            assert!(store.changed(&database, &reached, 1).await.unwrap().unwrap().is_empty());
+            let missing = DbName::fixed("missing");
+            assert!(store.changed(&missing, &sequence(0, name), 1).await.unwrap().is_none());
+        });
+    }
+}

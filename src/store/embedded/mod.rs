@@ -181,12 +181,17 @@ impl Store for Embedded {
 
     async fn sequence(&self, database: &DbName) -> Result<Option<Sequence>> {
         let database = database.clone();
-        self.disk.reading(move |file| file.sequence(&database)).await
+        let reached = self.disk.reading(move |file| file.sequence(&database)).await?;
+        // lists that are read from now on are no older
+        self.writer.settled().await;
+        Ok(reached)
     }
 
     async fn changed(&self, database: &DbName, since: &Sequence, most: usize) -> Result<Option<Vec<Changed>>> {
         let (database, since) = (database.clone(), since.clone());
-        self.disk.reading(move |file| file.changed(&database, &since, most)).await
+        let changed = self.disk.reading(move |file| file.changed(&database, &since, most)).await?;
+        self.writer.settled().await;
+        Ok(changed)
     }
 
     fn follow<'a>(&'a self, database: &'a DbName, since: Sequence) -> BoxStream<'a, Result<Vec<Changed>>> {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{self, oneshot, watch};
 use tokio::task::spawn_blocking;
 
 use crate::document::{DbName, Document, Revision};
@@ -24,6 +24,8 @@ pub(super) struct Writer {
     ready: Arc<Ready>,
     waiting: Mutex<Waiting>,
     followers: Followers,
+    /// Held from before a commit until what is ready is as the file is.
+    settling: sync::Mutex<()>,
 }
 
 #[derive(Default)]
@@ -52,7 +54,13 @@ struct Planned {
 impl Writer {
     /// A writer of a file, from whom `ready` learns what is written.
     pub(super) fn new(file: Arc<File>, ready: Arc<Ready>) -> Arc<Self> {
-        Arc::new(Self { file, ready, waiting: Mutex::default(), followers: Followers::default() })
+        Arc::new(Self {
+            file,
+            ready,
+            waiting: Mutex::default(),
+            followers: Followers::default(),
+            settling: sync::Mutex::default(),
+        })
     }
 
     /// Writes a document of a database. It is on disk, and in what is ready, when this returns. Once it was begun it is
@@ -97,6 +105,11 @@ impl Writer {
         self.followers.follow(database)
     }
 
+    /// Waits until what the file holds now is in what is ready, too.
+    pub(super) async fn settled(&self) {
+        drop(self.settling.lock().await);
+    }
+
     /// The writes that are done next; None if nobody waits.
     fn next(&self) -> Option<VecDeque<Write>> {
         let mut waiting = self.waiting();
@@ -109,6 +122,7 @@ impl Writer {
     fn commit(&self, mut writes: VecDeque<Write>) -> VecDeque<Write> {
         let mut planned = Vec::with_capacity(writes.len());
         let mut is_begun = false;
+        let settling = self.settling.blocking_lock();
         let committed = self.file.redb.write(|transaction| {
             let mut tables = Tables::open(transaction, &self.file.mapping)?;
             while tables.written() < MOST_BYTES
@@ -136,6 +150,7 @@ impl Writer {
             }
             planned.extend(writes.drain(..).map(|write| (write.plan)(Err(fault.clone())).tell));
         }
+        drop(settling);
         for tell in planned {
             tell(committed.clone());
         }

@@ -7,6 +7,7 @@
 pub mod client;
 pub mod faulty;
 pub mod hostile;
+pub mod listener;
 pub mod program;
 pub mod proxy;
 pub mod recording;

@@ -1,0 +1,106 @@
+//! One who listens to a stream of events, over a connection of its own.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// An event.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    pub id: Option<String>,
+    pub name: String,
+    pub data: Value,
+}
+
+impl Event {
+    /// The id of the row that it tells of.
+    pub fn row_id(&self) -> String {
+        self.data["row"]["id"].as_str().unwrap_or_else(|| panic!("{self:?}")).to_owned()
+    }
+}
+
+/// A stream of events that is read as it comes.
+pub struct Listener {
+    lines: BufReader<TcpStream>,
+    /// What was read of the body and not taken yet.
+    text: String,
+    pub comments: usize,
+}
+
+impl Listener {
+    /// Listens from the beginning, or from an event on. Panics with the answer where it is not let in.
+    pub fn start(address: SocketAddr, path: &str, token: &str, last: Option<&str>) -> Self {
+        Self::ask(address, path, token, last).unwrap_or_else(|answer| panic!("{answer}"))
+    }
+
+    /// The same; gives the head of an answer that is no stream.
+    pub fn ask(address: SocketAddr, path: &str, token: &str, last: Option<&str>) -> Result<Self, String> {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let last = last.map(|last| format!("Last-Event-ID: {last}\r\n")).unwrap_or_default();
+        let head = "Host: localhost\r\nAccept: text/event-stream";
+        write!(stream, "GET {path} HTTP/1.1\r\n{head}\r\nX-Auth-Token: {token}\r\n{last}\r\n").unwrap();
+        let mut lines = BufReader::new(stream);
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            assert!(lines.read_line(&mut head).unwrap() > 0, "{head}");
+        }
+        if !head.starts_with("HTTP/1.1 200") {
+            return Err(head);
+        }
+        let lower = head.to_lowercase();
+        for header in
+            ["content-type: text/event-stream\r\n", "cache-control: no-store\r\n", "x-accel-buffering: no\r\n"]
+        {
+            assert!(lower.contains(header), "{head}");
+        }
+        Ok(Self { lines, text: String::new(), comments: 0 })
+    }
+
+    /// The next event; None at the end of the stream.
+    pub fn next(&mut self) -> Option<Event> {
+        loop {
+            if let Some((block, rest)) = self.text.split_once("\n\n") {
+                let (block, rest) = (block.to_owned(), rest.to_owned());
+                self.text = rest;
+                match event(&block) {
+                    Some(event) => return Some(event),
+                    None => self.comments += 1,
+                }
+                continue;
+            }
+            let chunk = self.chunk()?;
+            self.text.push_str(&chunk);
+        }
+    }
+
+    /// The events up to the first of a name, itself included.
+    pub fn until(&mut self, name: &str) -> Vec<Event> {
+        let mut events = Vec::new();
+        while !events.last().is_some_and(|event: &Event| event.name == name) {
+            events.push(self.next().unwrap_or_else(|| panic!("no {name}: {events:?}")));
+        }
+        events
+    }
+
+    /// A piece of the body; None where it ends.
+    fn chunk(&mut self) -> Option<String> {
+        let mut size = String::new();
+        self.lines.read_line(&mut size).ok().filter(|read| *read > 0)?;
+        let size = usize::from_str_radix(size.trim(), 16).unwrap();
+        let mut chunk = vec![0; size + 2];
+        self.lines.read_exact(&mut chunk).ok()?;
+        chunk.truncate(size);
+        (size > 0).then(|| String::from_utf8(chunk).unwrap())
+    }
+}
+
+/// The event of a block; None if it is a comment, or says when to come back.
+fn event(block: &str) -> Option<Event> {
+    let field = |name: &str| block.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+    let name = field("event")?.to_owned();
+    let data = serde_json::from_str(field("data").unwrap()).unwrap();
+    Some(Event { id: field("id").map(str::to_owned), name, data })
+}
