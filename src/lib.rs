@@ -140,6 +140,7 @@ impl Application {
         let metrics = Metrics::new((world.now)());
         let (background, ending) = (Background::here(), CancellationToken::new());
         let store: SharedStore = Arc::new(Feeds::new(store, background.clone()));
+        let source: SharedStore = Arc::new(Measured::new(Arc::clone(&store), metrics.clone()));
         let store = caching::over(store, &arguments.caching, &background).map_err(io::Error::other)?;
         metrics.show(store.collectors());
         let store: SharedStore = Arc::new(Measured::new(store, metrics.clone()));
@@ -156,7 +157,7 @@ impl Application {
             pages: Pages::default(),
             writers: Writers::default(),
             admission: Admission::new(&arguments.budgets, &metrics),
-            listeners: Listeners::new(&arguments.budgets, &metrics, ending.clone()),
+            listeners: Listeners::new(&arguments.budgets, &metrics, ending.clone(), source),
             budgets: arguments.budgets.clone(),
             world,
             node: URL_SAFE_NO_PAD.encode(Md5::digest(address.to_string())),

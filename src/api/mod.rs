@@ -255,7 +255,7 @@ impl Api {
         }
         self.must_exist(&account, path).await?;
         if listens {
-            return events::listen(self, incoming, path, frame, account.id);
+            return events::listen(self, incoming, path, frame, &identity, account.id);
         }
 
         let authorized = Authorized { api: self, incoming, path, frame, identity, account };

@@ -115,9 +115,15 @@ impl Api {
     }
 
     /// Whether what was let in would be let in now. Of a fault below nothing is concluded.
-    pub(super) async fn still_may(&self, incoming: &Incoming, path: &Path, account: AccountId) -> bool {
+    pub(super) async fn still_may(
+        &self,
+        incoming: &Incoming,
+        credentials: &Credentials,
+        path: &Path,
+        account: AccountId,
+    ) -> bool {
         let may = async {
-            let identity = self.identify(incoming, &incoming.credentials()).await??;
+            let identity = self.identify(incoming, credentials).await??;
             let found = self.account(&incoming.http, path, Some(&identity)).await?;
             self.must_be_permitted(&identity, found.as_deref(), path, Verb::Get).await?;
             self.auth.decide(async |evidence| evidence.must_be_let_act_on(&identity, account).await).await?;

@@ -81,6 +81,8 @@ pub struct Identity {
     own: Arc<Account>,
     /// Whether nothing restricts the account's tokens.
     is_unrestricted: bool,
+    /// When the token ends, in seconds since 1970, if it does.
+    pub ends: Option<i64>,
     /// When the oldest of it was read.
     read_at: Instant,
 }
@@ -106,12 +108,18 @@ impl Evidence<'_> {
     }
 
     /// An identity with what is to be known of its account: whoever's account is deleted is nobody.
-    async fn identity(&self, account: AccountId, user: Option<String>, method: String) -> Result<Arc<Identity>, Error> {
+    async fn identity(
+        &self,
+        account: AccountId,
+        user: Option<String>,
+        method: String,
+        ends: Option<i64>,
+    ) -> Result<Arc<Identity>, Error> {
         let own = self.account(account).await?.ok_or(Error::InvalidCredentials)?;
         // where that can't be read, whoever is to be restricted is told
         let is_unrestricted = own.is_superduper_admin || self.nothing_restricts(account).await.unwrap_or(false);
         let read_at = self.read_at();
-        Ok(Arc::new(Identity { account, user, method, own, is_unrestricted, read_at }))
+        Ok(Arc::new(Identity { account, user, method, own, is_unrestricted, ends, read_at }))
     }
 
     /// Whether an identity is to be taken for what was read of it, as remembered evidence is.
@@ -151,7 +159,7 @@ impl Evidence<'_> {
             self.must_be_a_user(account, user).await?;
         }
         let method = claims.method.clone().unwrap_or_else(|| NO_METHOD.to_owned());
-        let identity = self.identity(account, claims.owner_id.clone(), method).await?;
+        let identity = self.identity(account, claims.owner_id.clone(), method, claims.exp).await?;
         self.memory.recognized.keep(fingerprint, &claims, &identity, identity.read_at, changes);
         Ok((claims, identity))
     }
@@ -232,7 +240,7 @@ impl Evidence<'_> {
             error => error,
         })?;
         let (account, user) = found.as_ref();
-        self.identity(*account, Some(user.to_string()), Method::Credentials.module().to_owned()).await
+        self.identity(*account, Some(user.to_string()), Method::Credentials.module().to_owned(), None).await
     }
 
     /// A token that a Kazoo of the same system accepts too, its identity signed with its owner's secret.

@@ -14,16 +14,18 @@ use bytes::Bytes;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use prometheus::IntGauge;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::time::{Instant, interval_at, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use crate::auth::{Credentials, Identity};
 use crate::budgets::{Budget, Budgets};
 use crate::document::{DbName, Document};
 use crate::kazoo::account::AccountId;
 use crate::kazoo::verb::Verb;
 use crate::metrics::Metrics;
-use crate::store::{self, Query, Sequence};
+use crate::store::{self, Query, Sequence, SharedStore};
 
+use super::body::Body;
 use super::context::Api;
 use super::error::Error;
 use super::incoming::Incoming;
@@ -63,13 +65,17 @@ pub struct Listeners {
     most: usize,
     number: IntGauge,
     ending: CancellationToken,
+    /// What they are told of. What is kept in memory before a CouchDB may be a moment behind the place that it has reached:
+    /// what was written in between would be told by nobody.
+    source: SharedStore,
 }
 
 impl Listeners {
-    /// As many as the budgets say, until `ending` is cancelled; `metrics` tell how many there are.
-    pub fn new(budgets: &Budgets, metrics: &Metrics, ending: CancellationToken) -> Self {
+    /// As many as the budgets say, until `ending` is cancelled; `metrics` tell how many there are. They are told what
+    /// happens in `source`, whose lists are never behind its history.
+    pub fn new(budgets: &Budgets, metrics: &Metrics, ending: CancellationToken, source: SharedStore) -> Self {
         let most = budgets.max_listeners.min(Semaphore::MAX_PERMITS);
-        Self { places: Arc::new(Semaphore::new(most)), most, number: metrics.listeners(), ending }
+        Self { places: Arc::new(Semaphore::new(most)), most, number: metrics.listeners(), ending, source }
     }
 
     /// Errors: there are as many as there may be.
@@ -107,6 +113,7 @@ pub fn listen(
     incoming: &Incoming,
     path: &Path,
     frame: &Frame,
+    identity: &Identity,
     account: AccountId,
 ) -> Result<HttpResponse, Error> {
     let Resource::Documents(kind) = path.resource else { return Err(Error::NotFound) };
@@ -117,7 +124,10 @@ pub fn listen(
     let header = incoming.header("last-event-id").map(str::to_owned);
     let listener = Listener {
         api: shared,
-        incoming: Incoming::new(incoming.http.clone(), incoming.body.clone()),
+        // a body may be large, and says nothing more
+        incoming: Incoming::new(incoming.http.clone(), Body::default()),
+        credentials: incoming.credentials(),
+        ends: identity.ends,
         path: path.clone(),
         account,
         scope: Scope { kind, user: path.user.clone(), filter },
@@ -153,6 +163,9 @@ impl From<store::Error> for Ended {
 struct Listener {
     api: web::Data<Api>,
     incoming: Incoming,
+    credentials: Credentials,
+    /// When the token ends, in seconds since 1970, if it does.
+    ends: Option<i64>,
     path: Path,
     account: AccountId,
     scope: Scope,
@@ -185,20 +198,33 @@ impl Listener {
         let _ = self.out.try_send(event("end", None, &format!(r#"{{"reason":"{reason}"}}"#)).into());
     }
 
-    /// Ends when the client may not listen any longer, or nobody may; gives why.
+    /// Ends when the client may not listen any longer, or nobody may; gives why. An end is not held up by a check.
     async fn until_it_may_not(&self) -> &'static str {
+        tokio::select! {
+            () = self.until_it_is_refused() => "unauthorized",
+            () = self.until_the_token_ends() => "unauthorized",
+            () = self.api.listeners.ending.cancelled() => "stopping",
+        }
+    }
+
+    async fn until_it_is_refused(&self) {
         let [least, most] = CHECKS;
         let every = self.api.auth.remembers_for().clamp(least, most);
-        let mut checks = interval_at(Instant::now() + every, every);
         loop {
-            tokio::select! {
-                _ = checks.tick() => {
-                    if !self.api.still_may(&self.incoming, &self.path, self.account).await {
-                        return "unauthorized";
-                    }
-                }
-                () = self.api.listeners.ending.cancelled() => return "stopping",
+            sleep(every).await;
+            if !self.api.still_may(&self.incoming, &self.credentials, &self.path, self.account).await {
+                return;
             }
+        }
+    }
+
+    async fn until_the_token_ends(&self) {
+        match self.ends {
+            Some(ends) => {
+                let left = ends.saturating_sub(self.api.world.unix_seconds());
+                sleep(Duration::from_secs(u64::try_from(left).unwrap_or_default())).await;
+            }
+            None => std::future::pending().await,
         }
     }
 
@@ -206,10 +232,10 @@ impl Listener {
         self.say(RETRY.to_owned()).await?;
         let database = self.account.database();
         let known = match &self.last {
-            Some(last) => self.api.store.changed(&database, last, 1).await?.and(Some(last)),
+            Some(last) => self.api.listeners.source.changed(&database, last, 1).await?.and(Some(last)),
             None => None,
         };
-        let now = self.api.store.sequence(&database).await?;
+        let now = self.api.listeners.source.sequence(&database).await?;
         let now = now.ok_or_else(|| store::Error::MissingDatabase(database.clone()))?;
         let mut shown = Shown::default();
         shown.is_past = known.is_some();
@@ -218,7 +244,7 @@ impl Listener {
         if let Some(known) = known {
             since = known.clone();
             while let Some(past) =
-                self.api.store.changed(&database, &since, AT_ONCE).await?.filter(|past| !past.is_empty())
+                self.api.listeners.source.changed(&database, &since, AT_ONCE).await?.filter(|past| !past.is_empty())
             {
                 since = past.last().map_or(since, |last| last.sequence.clone());
                 self.say_all(past.iter().filter_map(|changed| shown.told(&self.scope, changed))).await?;
@@ -237,7 +263,7 @@ impl Listener {
 
     /// Tells what changes after a place, which is moved along.
     async fn follow(&self, database: &DbName, shown: &mut Shown, since: &mut Sequence) -> Result<(), Ended> {
-        let mut changes = self.api.store.follow(database, since.clone());
+        let mut changes = self.api.listeners.source.follow(database, since.clone());
         let mut said = Instant::now();
         let ended = || store::Error::Unreachable("nothing tells of changes any longer".to_owned());
         loop {
@@ -273,7 +299,7 @@ impl Listener {
         let (query, weight) =
             if filter.is_empty() { (query, 1) } else { (query.with_documents(), WEIGHT_OF_DOCUMENTS) };
         let database = self.account.database();
-        let mut batches = self.api.store.batches(&database, &view, query);
+        let mut batches = self.api.listeners.source.batches(&database, &view, query);
         loop {
             let place = BATCHES.acquire_many(weight).await;
             let Some(rows) = batches.try_next().await? else { return Ok(()) };

@@ -103,7 +103,7 @@ pub fn event(name: &str, id: Option<&Sequence>, data: &str) -> String {
         let _ = writeln!(event, "id: {id}");
     }
     let _ = writeln!(event, "event: {name}");
-    for line in data.lines() {
+    for line in data.split(['\n', '\r']) {
         let _ = writeln!(event, "data: {line}");
     }
     event.push('\n');
