@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -14,6 +14,7 @@ use futures::stream::{BoxStream, StreamExt, TryStreamExt};
 use moka::sync::Cache;
 use prometheus::core::Collector;
 use prometheus::{IntCounter, IntGauge};
+use tokio::sync::Semaphore;
 
 use crate::background::Background;
 use crate::document::{DbName, DocId, Document, Revision};
@@ -23,11 +24,21 @@ use super::ready::{Change, Database, Held, Ready};
 use super::rows::{BATCH_BYTES, Batch, in_batches};
 use super::{Changed, Error, Query, Result, Row, Sequence, SharedStore, Store, View};
 
-/// After a feed broke, or a database could not be loaded: how long it is not tried again.
+/// How long a database is not tried again after its feed broke, and one that can't be kept.
 const PAUSE: Duration = Duration::from_secs(5);
+const REST: Duration = Duration::from_secs(600);
 
 /// How many databases are remembered that are not tried again.
-const PAUSING: u64 = 10_000;
+const PAUSING: u64 = 100_000;
+
+/// How many databases are followed at the most: each costs a CouchDB a connection.
+const MOST: usize = 1_000;
+
+/// How many are loaded at a time.
+const LOADS: usize = 4;
+
+/// How often a database is loaded before it is taken for one of other views: somebody may just have written.
+const TRIES: usize = 3;
 
 /// Keeps what is asked for most of a store that others write too.
 pub struct Following {
@@ -35,8 +46,9 @@ pub struct Following {
     ready: Arc<Ready>,
     mapping: Arc<Mapping>,
     background: Background,
-    /// Databases whose feed broke a moment ago.
-    pausing: Cache<DbName, ()>,
+    /// Databases that are left alone, and until when.
+    pausing: Cache<DbName, Instant>,
+    loads: Arc<Semaphore>,
     counts: Counts,
 }
 
@@ -59,27 +71,31 @@ impl Following {
                 .map_err(named)?,
             lost: IntCounter::new(
                 "crossbar_databases_lost_total",
-                "Databases that are no longer held true: their feed broke or was silent, or they could not be loaded",
+                "Databases that are no longer held true: their feed broke or was silent, or they can't be kept",
             )
             .map_err(named)?,
         };
         Ok(Self {
-            ready: Arc::new(Ready::new(Arc::clone(&mapping), memory)),
+            ready: Arc::new(Ready::new(Arc::clone(&mapping), memory, memory / MOST)),
             store,
             mapping,
             background,
-            pausing: Cache::builder().max_capacity(PAUSING).time_to_live(PAUSE).build(),
+            pausing: Cache::builder().max_capacity(PAUSING).time_to_live(REST).build(),
+            loads: Arc::new(Semaphore::new(LOADS)),
             counts,
         })
     }
 
-    /// A database that is held true. One that is not is begun.
+    /// A database that is held true.
     fn live(&self, name: &DbName) -> Option<Arc<Database>> {
-        let database = self.ready.database(name)?;
-        if database.held.is_live() {
-            return Some(database);
-        }
-        if !self.pausing.contains_key(name) && database.held.begin() {
+        self.ready.database(name).filter(|database| database.held.is_live())
+    }
+
+    /// Has a database held true, in which something was found, if nobody does yet.
+    fn begin(&self, name: &DbName) {
+        let Some(database) = self.ready.database(name) else { return };
+        let is_left_alone = || self.pausing.get(name).is_some_and(|until| Instant::now() < until);
+        if !is_left_alone() && database.held.begin() {
             let (name, follower) = (name.clone(), self.follower());
             self.background.start(move |stopping| async move {
                 tokio::select! {
@@ -88,7 +104,6 @@ impl Following {
                 }
             });
         }
-        None
     }
 
     fn follower(&self) -> Follower {
@@ -97,13 +112,19 @@ impl Following {
             ready: Arc::clone(&self.ready),
             mapping: Arc::clone(&self.mapping),
             pausing: self.pausing.clone(),
+            loads: Arc::clone(&self.loads),
             counts: self.counts.clone(),
         }
     }
 
-    /// The rows of a query that are kept, with their documents; where too many of these have to be read, the first.
-    async fn batch(&self, name: &DbName, database: &Arc<Database>, view: &View, query: Query) -> Result<Option<Batch>> {
-        let Some((mut batch, documents)) = self.ready.batch(database, view, &query) else { return Ok(None) };
+    /// The rows of a query as they are kept, with their documents; where too many of these have to be read, the first. Once
+    /// they are not held true any longer, they are the store's.
+    async fn batch(&self, name: &DbName, database: &Arc<Database>, view: &View, query: Query) -> Result<Batch> {
+        let kept = self.ready.batch(database, view, &query).filter(|_| database.held.is_live());
+        let Some((mut batch, documents)) = kept else {
+            let rows = self.store.batches(name, view, query).try_next().await?.unwrap_or_default();
+            return Ok(Batch { rows, is_last: false });
+        };
         let mut bytes = 0;
         for at in 0..documents.len() {
             if batch.rows[at].document.is_some() {
@@ -120,7 +141,19 @@ impl Following {
                 bytes += batch.rows[at].bytes();
             }
         }
-        Ok(Some(batch))
+        Ok(batch)
+    }
+
+    /// A document of ours was written, or was found written by somebody else: it is seen at once.
+    fn seen(&self, name: &DbName, database: &Arc<Database>, id: &Arc<str>, document: Option<Document>) {
+        let revision = document.as_ref().and_then(Document::revision);
+        database.own_writes.end(id, revision.as_ref(), || {
+            if let Some(document) = document.filter(|_| self.ready.keeps(name, database)) {
+                let rows = self.mapping.map(name, &document);
+                let (database, id, document) = (name.clone(), Arc::clone(id), Some(Arc::new(document)));
+                self.ready.change(Change { database, id, document, rows });
+            }
+        });
     }
 }
 
@@ -129,32 +162,67 @@ struct Follower {
     store: SharedStore,
     ready: Arc<Ready>,
     mapping: Arc<Mapping>,
-    pausing: Cache<DbName, ()>,
+    pausing: Cache<DbName, Instant>,
+    loads: Arc<Semaphore>,
     counts: Counts,
+}
+
+/// Why a database is not held true.
+enum Unheld {
+    /// It can't be kept: this is why.
+    Never(String),
+    /// There is nothing in it by which could be told whether it can be.
+    Empty,
+    /// Something failed.
+    Failed(Error),
+}
+
+impl From<Error> for Unheld {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
 }
 
 impl Follower {
     async fn hold(&self, name: &DbName, database: &Arc<Database>) {
         let held = Holding { held: &database.held, followed: None };
-        match self.follow(name, database, held).await {
-            // it was left out, since others were asked for more, or there is nothing in it
-            Ok(()) => {}
-            Err(error) => {
+        let rest = match self.follow(name, database, held).await {
+            // it was left out, since others were asked for more
+            Ok(()) => Duration::ZERO,
+            Err(Unheld::Empty) => PAUSE,
+            Err(Unheld::Never(why)) => {
                 self.counts.lost.inc();
-                self.pausing.insert(name.clone(), ());
-                log::warn!("{name} is no longer followed: {error}");
+                log::warn!("{name} is not followed: {why}");
+                REST
             }
-        }
+            Err(Unheld::Failed(error)) => {
+                self.counts.lost.inc();
+                log::warn!("{name} is no longer followed: {error}");
+                PAUSE
+            }
+        };
+        self.pausing.insert(name.clone(), Instant::now() + rest);
         self.ready.leave_out(name, database);
     }
 
-    async fn follow(&self, name: &DbName, database: &Arc<Database>, mut held: Holding<'_>) -> Result<()> {
+    async fn follow(
+        &self,
+        name: &DbName,
+        database: &Arc<Database>,
+        mut held: Holding<'_>,
+    ) -> std::result::Result<(), Unheld> {
+        let loading = self.loads.acquire().await;
         let missing = || Error::MissingDatabase(name.clone());
         let since = self.store.sequence(name).await?.ok_or_else(missing)?;
-        if !self.load(name, database).await? {
-            self.pausing.insert(name.clone(), ());
-            return Ok(());
+        let mut loaded = Err(Unheld::Failed(missing()));
+        for _ in 0..TRIES {
+            loaded = self.load(name, database).await;
+            if !matches!(loaded, Err(Unheld::Never(_))) {
+                break;
+            }
         }
+        loaded?;
+        drop(loading);
         let mut feed = self.store.follow(name, since);
         while let Some(changed) = feed.next().await {
             let changed = changed?;
@@ -170,18 +238,21 @@ impl Follower {
             for change in changed {
                 let Changed { id, revision, document, .. } = change;
                 let rows = document.as_ref().map(|of| self.mapping.map(name, of)).unwrap_or_default();
-                self.ready.change(Change { database: name.clone(), id, revision, document, rows });
+                database.own_writes.told(&id, &revision, || {
+                    self.ready.change(Change { database: name.clone(), id: Arc::clone(&id), document, rows });
+                });
             }
         }
-        Err(Error::Unreachable("the feed of changes ended".to_owned()))
+        Err(Error::Unreachable("the feed of changes ended".to_owned()).into())
     }
 
-    /// Loads the rows and their documents. Whether there are any: from none it can't be told whose views they are.
+    /// Loads the rows and their documents.
     ///
     /// Errors: rows are not those that the twins give, so that the views are others, or a document was just written; there
-    /// is not enough room; the store fails.
-    async fn load(&self, name: &DbName, database: &Arc<Database>) -> Result<bool> {
-        let Some(mut loader) = self.ready.load(name, database) else { return Ok(false) };
+    /// are none, by which that could be told; there is not enough room; the store fails.
+    async fn load(&self, name: &DbName, database: &Arc<Database>) -> std::result::Result<(), Unheld> {
+        let loader = self.ready.load(name, database);
+        let mut loader = loader.ok_or_else(|| Unheld::Never("it was loaded before".to_owned()))?;
         let mut own: HashMap<Arc<str>, Mapped> = HashMap::new();
         for (number, view) in self.ready.views().enumerate() {
             // all views are of the same documents, which come once
@@ -197,16 +268,19 @@ impl Follower {
                         let View { design, name, .. } = view;
                         let text =
                             format!("{design}/{name} gives another row of {} than this build's view would", row.id);
-                        return Err(Error::Refused(format!("{text}: see `crossbar-groups views check`")));
+                        return Err(Unheld::Never(format!("{text}: see `crossbar-groups views check`")));
                     }
                 }
                 if !loader.read(&view, rows) {
-                    return Err(Error::Refused("it is larger than what may be kept (--cache-memory)".to_owned()));
+                    return Err(Unheld::Never("it is larger than what may be kept (--cache-memory)".to_owned()));
                 }
             }
         }
+        if own.is_empty() {
+            return Err(Unheld::Empty);
+        }
         loader.finish();
-        Ok(!own.is_empty())
+        Ok(())
     }
 }
 
@@ -228,37 +302,55 @@ impl Drop for Holding<'_> {
 #[async_trait]
 impl Store for Following {
     async fn get(&self, name: &DbName, id: &DocId) -> Result<Option<Arc<Document>>> {
-        match self.live(name) {
-            Some(database) => self.ready.document(name, &database, id.as_str(), self.store.get(name, id)).await,
-            None => self.store.get(name, id).await,
+        if let Some(database) = self.live(name) {
+            return self.ready.document(name, &database, id.as_str(), self.store.get(name, id)).await;
         }
+        let found = self.store.get(name, id).await?;
+        if found.is_some() {
+            self.begin(name);
+        }
+        Ok(found)
     }
 
     async fn put(&self, name: &DbName, document: &Document) -> Result<Revision> {
-        let revision = self.store.put(name, document).await?;
-        if let Some(id) = document.id()
-            && self.ready.has(name)
-        {
-            let mut document = document.clone();
-            document.set_text("_rev", &revision.to_string());
-            let rows = self.mapping.map(name, &document);
-            let (database, id, document) = (name.clone(), id.into(), Some(Arc::new(document)));
-            self.ready.change(Change { database, id, revision: revision.clone(), document, rows });
+        let kept = self.ready.kept(name).zip(document.id().map(Arc::<str>::from));
+        if let Some((database, id)) = &kept {
+            database.own_writes.begin(id);
         }
-        Ok(revision)
+        let written = self.store.put(name, document).await;
+        if let Some((database, id)) = &kept {
+            let now = match &written {
+                Ok(revision) => {
+                    let mut document = document.clone();
+                    document.set_text("_rev", &revision.to_string());
+                    Some(document)
+                }
+                // whoever tries again is to see what came between
+                Err(Error::Conflict) => match id.parse::<DocId>() {
+                    Ok(id) => self.store.get(name, &id).await.ok().flatten().map(Arc::unwrap_or_clone),
+                    Err(_) => None,
+                },
+                Err(_) => None,
+            };
+            self.seen(name, database, id, now);
+        }
+        written
     }
 
     fn batches<'a>(&'a self, name: &'a DbName, view: &'a View, query: Query) -> BoxStream<'a, Result<Vec<Row>>> {
         match self.live(name).filter(|database| self.ready.has_rows(database, view)) {
-            Some(database) => in_batches(query, usize::MAX, move |query, _| {
-                let database = Arc::clone(&database);
-                async move {
-                    let batch = self.batch(name, &database, view, query).await?;
-                    batch.ok_or_else(|| Error::Unreachable(format!("{name} was left out")))
-                }
-            })
-            .boxed(),
-            None => self.store.batches(name, view, query),
+            Some(database) => {
+                let read = move |query, _| {
+                    let database = Arc::clone(&database);
+                    async move { self.batch(name, &database, view, query).await }
+                };
+                in_batches(query, usize::MAX, read).boxed()
+            }
+            None => {
+                // whose rows are asked for is known to be there
+                self.begin(name);
+                self.store.batches(name, view, query)
+            }
         }
     }
 

@@ -13,6 +13,7 @@ pub mod following;
 pub mod lasting;
 mod mapping;
 pub mod measured;
+mod own_writes;
 mod ready;
 mod rows;
 

@@ -68,7 +68,11 @@ impl Change {
     fn into_changed(self) -> Result<Changed> {
         let revision = self.changes.first().and_then(|leaf| leaf.rev.parse().ok());
         let revision = revision.ok_or_else(|| Error::Nonsense(format!("{} changed without a revision", self.id)))?;
-        let document = self.doc.filter(|_| !self.deleted).map(Arc::new);
+        let document = match self.doc {
+            _ if self.deleted => None,
+            Some(document) => Some(Arc::new(document)),
+            None => return Err(Error::Nonsense(format!("{} changed, and is not shown", self.id))),
+        };
         Ok(Changed { sequence: sequence(&self.seq), id: self.id.into(), revision, document })
     }
 }

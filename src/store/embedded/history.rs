@@ -175,6 +175,10 @@ impl Followers {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+    use std::thread::sleep;
+    use std::time::Duration;
+
     use crate::document::Document;
     use crate::store::{Server, Store};
 
@@ -184,6 +188,18 @@ mod tests {
 
     fn block_on<T>(work: impl Future<Output = T>) -> T {
         tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+    }
+
+    /// Opens the store of a folder once who wrote it last has let go of it.
+    fn opened(folder: &Path) -> Embedded {
+        let tries = (0..500).find_map(|_| {
+            let opened = Embedded::open(folder, &[]).ok();
+            if opened.is_none() {
+                sleep(Duration::from_millis(10));
+            }
+            opened
+        });
+        tries.expect("nobody else has it open")
     }
 
     async fn load(store: &Embedded, database: &DbName, documents: &[&str]) {
@@ -205,7 +221,7 @@ mod tests {
         let (one, other) = (DbName::fixed("one"), DbName::fixed("other"));
         for layout in ["1", "2"] {
             let folder = tempfile::tempdir().unwrap();
-            let open = || Embedded::open(folder.path(), &[]).unwrap();
+            let open = || opened(folder.path());
             block_on(async {
                 let store = open();
                 load(&store, &one, &[r#"{"_id":"b","_rev":"1-a"}"#, r#"{"_id":"a","_rev":"1-a"}"#]).await;
@@ -246,7 +262,7 @@ mod tests {
             load(&store, &database, &[r#"{"_id":"a","_rev":"2-a"}"#]).await;
             assert_eq!(changed(&store, &database, 0).await, (ids(&["b", "a"]), 3));
             drop(store);
-            let store = Embedded::open(folder.path(), &[]).unwrap();
+            let store = opened(folder.path());
             load(&store, &database, &[r#"{"_id":"a","_rev":"3-a"}"#]).await;
             // what is known to be later is not written, and no change
             load(&store, &database, &[r#"{"_id":"a","_rev":"2-b"}"#]).await;

@@ -65,7 +65,7 @@ impl Embedded {
     /// one of a layout that this build does not know.
     pub fn open_keeping(folder: &Path, views: &'static [View], memory: usize) -> Result<Self> {
         let file = Arc::new(File::open(folder, views)?);
-        let ready = Arc::new(Ready::new(Arc::clone(&file.mapping), memory));
+        let ready = Arc::new(Ready::new(Arc::clone(&file.mapping), memory, 0));
         let writer = Writer::new(Arc::clone(&file), Arc::clone(&ready));
         Ok(Self { disk: Disk::of(&file), ready, writer, proof: Arc::default() })
     }

@@ -85,8 +85,8 @@ impl<'t> Tables<'t> {
         self.documents.insert((database.as_str(), id), json.as_str()).map_err(failed)?;
         self.history.add(database, id)?;
         self.written += json.len();
-        let (database, id, revision) = (database.clone(), id.into(), revision.clone());
-        self.changes.push(Change { database, id, revision, document: Some(Arc::new(document)), rows });
+        let (database, id, document) = (database.clone(), id.into(), Some(Arc::new(document)));
+        self.changes.push(Change { database, id, document, rows });
         Ok(())
     }
 

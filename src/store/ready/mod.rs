@@ -20,10 +20,11 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use serde_json::value::RawValue;
 
-use crate::document::{DbName, Document, Revision};
+use crate::document::{DbName, Document};
 use crate::in_flight;
 
 use super::mapping::{Mapped, Mapping, path};
+use super::own_writes::OwnWrites;
 use super::rows::Batch;
 use super::{Query, Result, Row, View};
 
@@ -55,8 +56,9 @@ pub(super) struct Ready {
 pub(super) struct Database {
     now: ArcSwap<Snapshot>,
     loading: Mutex<Loading>,
-    /// For who does not see every write as it happens: how far what is here is held true.
+    /// For who does not see every write as it happens: how far what is here is held true, and what of it was written here.
     pub(super) held: Held,
+    pub(super) own_writes: OwnWrites,
     /// Its bytes when it was last weighed.
     weighed: AtomicUsize,
 }
@@ -77,7 +79,6 @@ enum Loading {
 pub(super) struct Change {
     pub(super) database: DbName,
     pub(super) id: Arc<str>,
-    pub(super) revision: Revision,
     /// What it is now; None if it is gone.
     pub(super) document: Option<Arc<Document>>,
     pub(super) rows: Mapped,
@@ -93,9 +94,12 @@ pub(super) struct Loader<'r> {
 }
 
 impl Ready {
-    /// Keeps databases of so many bytes, and the rows that `mapping` makes for those views that are kept.
-    pub(super) fn new(mapping: Arc<Mapping>, most: usize) -> Self {
-        let weigh = |_: &DbName, database: &Arc<Database>| u32::try_from(database.weigh()).unwrap_or(u32::MAX);
+    /// Keeps databases of so many bytes, each counted as so many at the least, and the rows that `mapping` makes for those
+    /// views that are kept.
+    pub(super) fn new(mapping: Arc<Mapping>, most: usize, least_of_one: usize) -> Self {
+        let weigh = move |_: &DbName, database: &Arc<Database>| {
+            u32::try_from(database.weigh().max(least_of_one)).unwrap_or(u32::MAX)
+        };
         let left_out = |_: Arc<DbName>, database: Arc<Database>, why| {
             // one that is weighed anew takes its own place
             if why != RemovalCause::Replaced {
@@ -126,6 +130,7 @@ impl Ready {
             now: ArcSwap::from_pointee(snapshot),
             loading: Mutex::new(Loading::Not),
             held: Held::default(),
+            own_writes: OwnWrites::default(),
             weighed: AtomicUsize::new(0),
         })
     }
@@ -142,9 +147,6 @@ impl Ready {
         let name = change.database.clone();
         let mut loading = database.loading();
         let mut next = Snapshot::clone(&database.now.load());
-        if is_outdated(&next, &change) {
-            return;
-        }
         // whoever reads a document meanwhile sees that it may be another one
         next.version = self.next_version();
         match &mut *loading {
@@ -161,9 +163,6 @@ impl Ready {
     }
 
     fn apply(&self, next: &mut Snapshot, change: Change) {
-        if is_outdated(next, &change) {
-            return;
-        }
         let Change { id, document, rows, .. } = change;
         let rows = if next.has_rows() { self.new_rows(rows) } else { Vec::new() };
         let is_room = |document: &Arc<Document>| next.bytes.load(Relaxed) + cost(document) <= self.most_of_one;
@@ -251,9 +250,14 @@ impl Ready {
         self.views.iter().map(|(view, _)| *view)
     }
 
-    /// Whether anything of a database is kept.
-    pub(super) fn has(&self, name: &DbName) -> bool {
-        self.databases.contains_key(name)
+    /// What is kept of a database, if anything is. It is no reason to keep it.
+    pub(super) fn kept(&self, name: &DbName) -> Option<Arc<Database>> {
+        self.databases.contains_key(name).then(|| self.databases.get(name)).flatten()
+    }
+
+    /// Whether this is what is kept of a database.
+    pub(super) fn keeps(&self, name: &DbName, database: &Arc<Database>) -> bool {
+        self.kept(name).is_some_and(|kept| Arc::ptr_eq(&kept, database))
     }
 
     /// Whether the rows of a view are kept of it.
@@ -288,12 +292,6 @@ impl Ready {
     fn next_version(&self) -> u64 {
         self.versions.fetch_add(1, Relaxed)
     }
-}
-
-/// Whether it is known already what came after a change. Then it was written here, and is told of late.
-fn is_outdated(now: &Snapshot, change: &Change) -> bool {
-    let known = now.known(&change.id).and_then(|known| known.document()?.revision());
-    known.is_some_and(|known| known > change.revision)
 }
 
 impl Loader<'_> {
