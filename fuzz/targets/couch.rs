@@ -12,9 +12,9 @@ use crossbar_groups::databases;
 use crossbar_groups::document::{DbName, DocId, Document};
 use crossbar_groups::kazoo::views::GROUPS;
 use crossbar_groups::store::couch::{Couch, CouchOptions};
-use crossbar_groups::store::{Attachments, Query, Server, Store};
+use crossbar_groups::store::{Attachments, Query, Sequence, Server, Store};
 use crossbar_groups_fuzz::parts;
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt};
 use libfuzzer_sys::fuzz_target;
 use tokio::runtime::{Builder, Runtime};
 
@@ -66,12 +66,20 @@ fuzz_target!(|input: &[u8]| {
         }
         let of_key = Query::of_key_from("k", "g").with_documents();
         if let Ok(rows) = couch.rows(&database, &GROUPS, of_key).try_collect::<Vec<_>>().await {
-            assert!(rows.iter().all(|row| row.key != "k" || row.id.as_str() >= "g"));
+            assert!(rows.iter().all(|row| *row.key != *"k" || &*row.id >= "g"));
         }
         let group: Document = [("_id".to_owned(), serde_json::value::to_raw_value("g").unwrap())].into_iter().collect();
         drop(couch.put(&database, &group).await);
         drop(couch.load(&database, vec![group]).await);
         drop(couch.databases().await);
+        let since = Sequence::new("0");
+        drop(couch.sequence(&database).await);
+        if let Ok(Some(changed)) = couch.changed(&database, &since, 2).await {
+            assert!(changed.iter().all(|changed| changed.revision.number() > 0));
+        }
+        // a feed ends where the answer does
+        let changes: Vec<_> = couch.follow(&database, since).take(10).collect().await;
+        assert!(changes.iter().rev().skip(1).all(Result::is_ok));
         drop(couch.design_documents(&database).await);
         drop(couch.info().await);
         if let Ok(Some(documents)) = couch.dump(&database, Some("a"), 2, Attachments::Inline).await {

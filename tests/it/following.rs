@@ -259,10 +259,11 @@ fn what_is_kept_is_asked_of_nobody_and_seen_soon() {
     let mut delays: Vec<Duration> = (1..=40)
         .map(|number| {
             let mut document = other.get(&account, &group).unwrap();
-            document["name"] = json!(number.to_string());
+            let name = json!(number.to_string());
+            document["name"] = name.clone();
             other.put(&account, &group, document);
             let written = Instant::now();
-            while app.get(&path, &account.token).json()["data"]["name"] != number.to_string() {
+            while app.get(&path, &account.token).json()["data"]["name"] != name {
                 assert!(written.elapsed() < Duration::from_secs(5), "it is not seen");
             }
             written.elapsed()

@@ -140,7 +140,9 @@ impl Writer {
             Ok(tables.into_changes())
         });
         let committed = committed.map(|(changes, last)| {
-            changes.into_iter().for_each(|change| self.ready.change(change));
+            for change in changes {
+                self.ready.change(change);
+            }
             self.followers.changed(last);
         });
         if let Err(fault) = &committed {

@@ -89,8 +89,15 @@ pub(super) struct Loader<'r> {
     ready: &'r Ready,
     name: &'r DbName,
     database: Arc<Database>,
-    documents: HashMap<Arc<str>, (Option<Arc<Document>>, Vec<NewRow>)>,
+    documents: HashMap<Arc<str>, Loaded>,
     bytes: usize,
+}
+
+/// What was read of a document.
+#[derive(Default)]
+struct Loaded {
+    document: Option<Arc<Document>>,
+    rows: Vec<NewRow>,
 }
 
 impl Ready {
@@ -300,7 +307,7 @@ impl Loader<'_> {
         let cost = cost(document);
         if self.bytes + cost <= self.ready.most_of_one {
             self.bytes += cost;
-            self.documents.entry(Arc::clone(id)).or_default().0 = Some(Arc::clone(document));
+            self.documents.entry(Arc::clone(id)).or_default().document = Some(Arc::clone(document));
         }
     }
 
@@ -309,7 +316,7 @@ impl Loader<'_> {
         let Some(index) = self.ready.index(view) else { return true };
         for row in rows {
             let place = self.ready.mapping.sort_key(&row.key);
-            let of_document = &mut self.documents.entry(row.id).or_default().1;
+            let of_document = &mut self.documents.entry(row.id).or_default().rows;
             // a document's rows mostly share their value
             let value = of_document.last().map(|(.., value)| value).filter(|value| value.get() == row.value.get());
             self.bytes += COST_OF_ROW + if value.is_none() { row.value.get().len() } else { 0 };
@@ -326,9 +333,9 @@ impl Loader<'_> {
         if self.fits() {
             let now = self.database.now.load();
             let mut next = now.of_views(self.ready.views.len());
-            for (id, (read, rows)) in std::mem::take(&mut self.documents) {
-                let document = now.known(&id).and_then(|known| known.document().cloned());
-                next.replace(&id, document.or(read), rows);
+            for (id, loaded) in std::mem::take(&mut self.documents) {
+                let known = now.known(&id).and_then(|known| known.document().cloned());
+                next.replace(&id, known.or(loaded.document), loaded.rows);
             }
             for change in changes {
                 self.ready.apply(&mut next, change);

@@ -79,7 +79,7 @@ impl Listener {
     /// The events up to the first of a name, itself included.
     pub fn until(&mut self, name: &str) -> Vec<Event> {
         let mut events = Vec::new();
-        while !events.last().is_some_and(|event: &Event| event.name == name) {
+        while events.last().is_none_or(|event: &Event| event.name != name) {
             events.push(self.next().unwrap_or_else(|| panic!("no {name}: {events:?}")));
         }
         events
