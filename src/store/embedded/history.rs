@@ -176,8 +176,6 @@ impl Followers {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
-    use std::thread::sleep;
-    use std::time::Duration;
 
     use crate::document::Document;
     use crate::store::{Server, Store};
@@ -186,20 +184,10 @@ mod tests {
     use super::super::layout::LAYOUT;
     use super::*;
 
-    fn block_on<T>(work: impl Future<Output = T>) -> T {
-        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
-    }
-
-    /// Opens the store of a folder once who wrote it last has let go of it.
-    fn opened(folder: &Path) -> Embedded {
-        let tries = (0..500).find_map(|_| {
-            let opened = Embedded::open(folder, &[]).ok();
-            if opened.is_none() {
-                sleep(Duration::from_millis(10));
-            }
-            opened
-        });
-        tries.expect("nobody else has it open")
+    /// Does something with the store of a folder, which nobody has open any longer when this returns.
+    fn with<T>(folder: &Path, work: impl AsyncFnOnce(&Embedded) -> T) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async { work(&Embedded::open(folder, &[]).unwrap()).await })
     }
 
     async fn load(store: &Embedded, database: &DbName, documents: &[&str]) {
@@ -221,11 +209,9 @@ mod tests {
         let (one, other) = (DbName::fixed("one"), DbName::fixed("other"));
         for layout in ["1", "2"] {
             let folder = tempfile::tempdir().unwrap();
-            let open = || opened(folder.path());
-            block_on(async {
-                let store = open();
-                load(&store, &one, &[r#"{"_id":"b","_rev":"1-a"}"#, r#"{"_id":"a","_rev":"1-a"}"#]).await;
-                load(&store, &other, &[r#"{"_id":"c","_rev":"1-a"}"#]).await;
+            with(folder.path(), async |store| {
+                load(store, &one, &[r#"{"_id":"b","_rev":"1-a"}"#, r#"{"_id":"a","_rev":"1-a"}"#]).await;
+                load(store, &other, &[r#"{"_id":"c","_rev":"1-a"}"#]).await;
                 let as_it_was = |transaction: &WriteTransaction| {
                     let mut meta = transaction.open_table(META).unwrap();
                     meta.insert("layout", layout).unwrap();
@@ -235,14 +221,14 @@ mod tests {
                     Ok(())
                 };
                 store.disk.file().redb.write(as_it_was).unwrap();
-                drop(store);
-                let store = open();
-                assert_eq!(changed(&store, &one, 0).await, (vec!["a".to_owned(), "b".to_owned()], 2), "{layout}");
-                assert_eq!(changed(&store, &other, 0).await, (vec!["c".to_owned()], 1), "{layout}");
-                let begun = store.sequence(&one).await.unwrap();
-                drop(store);
-                // it is begun once
-                let store = open();
+            });
+            let begun = with(folder.path(), async |store| {
+                assert_eq!(changed(store, &one, 0).await, (vec!["a".to_owned(), "b".to_owned()], 2), "{layout}");
+                assert_eq!(changed(store, &other, 0).await, (vec!["c".to_owned()], 1), "{layout}");
+                store.sequence(&one).await.unwrap()
+            });
+            // it is begun once
+            with(folder.path(), async |store| {
                 assert_eq!(store.sequence(&one).await.unwrap(), begun);
                 let transaction = store.disk.file().redb.begin_read().unwrap();
                 let meta = transaction.open_table(META).unwrap();
@@ -256,18 +242,17 @@ mod tests {
         let database = DbName::fixed("db");
         let folder = tempfile::tempdir().unwrap();
         let ids = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>();
-        block_on(async {
-            let store = Embedded::open(folder.path(), &[]).unwrap();
-            load(&store, &database, &[r#"{"_id":"a","_rev":"1-a"}"#, r#"{"_id":"b","_rev":"1-a"}"#]).await;
-            load(&store, &database, &[r#"{"_id":"a","_rev":"2-a"}"#]).await;
-            assert_eq!(changed(&store, &database, 0).await, (ids(&["b", "a"]), 3));
-            drop(store);
-            let store = opened(folder.path());
-            load(&store, &database, &[r#"{"_id":"a","_rev":"3-a"}"#]).await;
+        with(folder.path(), async |store| {
+            load(store, &database, &[r#"{"_id":"a","_rev":"1-a"}"#, r#"{"_id":"b","_rev":"1-a"}"#]).await;
+            load(store, &database, &[r#"{"_id":"a","_rev":"2-a"}"#]).await;
+            assert_eq!(changed(store, &database, 0).await, (ids(&["b", "a"]), 3));
+        });
+        with(folder.path(), async |store| {
+            load(store, &database, &[r#"{"_id":"a","_rev":"3-a"}"#]).await;
             // what is known to be later is not written, and no change
-            load(&store, &database, &[r#"{"_id":"a","_rev":"2-b"}"#]).await;
-            assert_eq!(changed(&store, &database, 0).await, (ids(&["b", "a"]), 4));
-            assert_eq!(changed(&store, &database, 2).await, (ids(&["a"]), 4));
+            load(store, &database, &[r#"{"_id":"a","_rev":"2-b"}"#]).await;
+            assert_eq!(changed(store, &database, 0).await, (ids(&["b", "a"]), 4));
+            assert_eq!(changed(store, &database, 2).await, (ids(&["a"]), 4));
         });
     }
 
@@ -275,10 +260,9 @@ mod tests {
     fn what_is_no_place_of_the_file_is_not_known() {
         let database = DbName::fixed("db");
         let folder = tempfile::tempdir().unwrap();
-        block_on(async {
-            let store = Embedded::open(folder.path(), &[]).unwrap();
+        with(folder.path(), async |store| {
             assert!(store.sequence(&database).await.unwrap().is_none());
-            load(&store, &database, &[r#"{"_id":"a","_rev":"1-a"}"#]).await;
+            load(store, &database, &[r#"{"_id":"a","_rev":"1-a"}"#]).await;
             let reached = store.sequence(&database).await.unwrap().unwrap();
             let (_, name) = reached.as_str().split_once('-').unwrap();
             let not_yet = format!("2-{name}");
