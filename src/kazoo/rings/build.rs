@@ -31,8 +31,8 @@ pub(super) fn rings(reading: &Reading, call: &Call, resolved: Resolved) -> Rings
         built.reverse();
     }
     let mut rings = built.concat();
-    let is_ordered = reading.element.rung_by() == Module::RingGroup
-        && reading.element.strategy().as_deref() == Some("simultaneous");
+    let is_ordered =
+        reading.element.rung_by() == Module::RingGroup && reading.element.strategy().as_deref() == Some("simultaneous");
     if is_ordered {
         rings.sort_by_key(|ring| ring.delay);
     }

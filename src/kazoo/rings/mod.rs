@@ -14,7 +14,7 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 pub use element::{Element, Module, NoElement};
-pub use reading::{Reading, Wanted};
+pub use reading::{Reading, Wanted, owners};
 
 /// How many members are looked at in all, each as often as it is met. A group of 10,000 members that is met in 20 ways is
 /// just small enough.

@@ -190,8 +190,14 @@ impl Reading {
     }
 }
 
+/// The users whose device a document is, as `attributes/owned` has it: who is signed in at it or, where nobody is, its owner.
+pub fn owners(device: &Document) -> Vec<String> {
+    let users = hotdesk_users(device);
+    if users.is_empty() { device.text("owner_id").filter(|id| !id.is_empty()).into_iter().collect() } else { users }
+}
+
 /// The users who are signed in at a device.
-pub(in crate::kazoo) fn hotdesk_users(device: &Document) -> Vec<String> {
+pub(super) fn hotdesk_users(device: &Document) -> Vec<String> {
     let users = device.get("hotdesk").and_then(|hotdesk| property(hotdesk, "users"));
     users.as_deref().map(properties).unwrap_or_default().into_iter().map(|(id, _)| id).collect()
 }
