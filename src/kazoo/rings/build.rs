@@ -7,7 +7,7 @@ use crate::document::Document;
 use super::super::documents::TYPE;
 use super::super::erlang::is_empty;
 use super::super::javascript::property;
-use super::element::{Module, said};
+use super::element::{Module, Strategy, said};
 use super::reading::{Reading, hotdesk_users, sole_hotdesk_user};
 use super::resolve::{Device, Resolved};
 use super::{Call, Dropped, Failure, Ring, Rings, Why};
@@ -32,7 +32,7 @@ pub(super) fn rings(reading: &Reading, call: &Call, resolved: Resolved) -> Rings
     }
     let mut rings = built.concat();
     let is_ordered =
-        reading.element.rung_by() == Module::RingGroup && reading.element.strategy().as_deref() == Some("simultaneous");
+        reading.element.rung_by() == Module::RingGroup && reading.element.strategy() == Some(Strategy::Simultaneous);
     if is_ordered {
         rings.sort_by_key(|ring| ring.delay);
     }

@@ -38,6 +38,42 @@ impl FromStr for Module {
     }
 }
 
+/// In which order a ring group rings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Strategy {
+    /// All at once, but for their delays.
+    Simultaneous,
+    /// One after the other.
+    Single,
+    /// By chance: in Kazoo 4.3 nobody.
+    WeightedRandom,
+}
+
+/// It is none of the strategies that Kazoo knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a strategy: simultaneous, single or weighted_random")]
+pub struct NoStrategy;
+
+impl Strategy {
+    /// What elements call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Simultaneous => "simultaneous",
+            Self::Single => "single",
+            Self::WeightedRandom => "weighted_random",
+        }
+    }
+}
+
+impl FromStr for Strategy {
+    type Err = NoStrategy;
+
+    fn from_str(name: &str) -> Result<Self, NoStrategy> {
+        let all = [Self::Simultaneous, Self::Single, Self::WeightedRandom];
+        all.into_iter().find(|strategy| strategy.name() == name).ok_or(NoStrategy)
+    }
+}
+
 /// A callflow's element: a module, and the data that it is given.
 #[derive(Debug, Clone)]
 pub struct Element {
@@ -46,16 +82,14 @@ pub struct Element {
 }
 
 impl Element {
-    /// One that rings a group as such, by a strategy if it is to have one.
-    pub fn of_group(id: &str, module: Module, strategy: Option<&str>) -> Self {
+    /// One that rings a group as such. A strategy counts in a ring group alone.
+    pub fn of_group(id: &str, module: Module, strategy: Strategy) -> Self {
         let mut data = Document::new();
         match module {
             Module::Group => data.set_text("id", id),
             Module::RingGroup | Module::PageGroup => {
                 data.set("endpoints", json::raw(&[serde_json::json!({"endpoint_type": "group", "id": id})]));
-                if let Some(strategy) = strategy {
-                    data.set_text("strategy", strategy);
-                }
+                data.set_text("strategy", strategy.name());
             }
         }
         Self { module, data }
@@ -91,11 +125,11 @@ impl Element {
         self.data.get("endpoints").and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default()
     }
 
-    /// `strategy` as Kazoo takes it. None: a value that is no text.
-    pub(super) fn strategy(&self) -> Option<String> {
+    /// How a ring group rings, at once where nothing is said. None: Kazoo knows no such strategy.
+    pub(super) fn strategy(&self) -> Option<Strategy> {
         match self.data.get("strategy") {
-            None => Some("simultaneous".to_owned()),
-            Some(raw) => as_text(raw.get()),
+            None => Some(Strategy::Simultaneous),
+            Some(raw) => as_text(raw.get())?.parse().ok(),
         }
     }
 }

@@ -8,17 +8,19 @@ mod build;
 mod element;
 mod reading;
 mod resolve;
+mod told;
 
 use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-pub use element::{Element, Module, NoElement};
+pub use element::{Element, Module, NoElement, NoStrategy, Strategy};
 pub use reading::{Reading, Wanted, owners};
+pub use told::Told;
 
 /// How many members are looked at in all, each as often as it is met. A group of 10,000 members that is met in 20 ways is
 /// just small enough.
-const MEMBERS: usize = 200_000;
+pub const MEMBERS: usize = 200_000;
 
 /// How many groups deep a member may be.
 pub const DEPTH: usize = 64;

@@ -91,11 +91,11 @@ impl Reading {
         }
     }
 
-    /// Takes the devices of a user, with their documents.
-    pub fn devices(&mut self, user: &str, devices: impl IntoIterator<Item = (String, Arc<Document>)>) {
+    /// Takes the devices of a user.
+    pub fn devices(&mut self, user: &str, devices: impl IntoIterator<Item = Arc<Document>>) {
         self.wanted.owned.remove(user);
         let mut ids = BTreeSet::new();
-        for (id, document) in devices {
+        for (id, document) in devices.into_iter().filter_map(|device| Some((device.id()?, device))) {
             if !self.documents.contains_key(&id) {
                 self.document(&id, Some(document));
             }
@@ -103,6 +103,25 @@ impl Reading {
             ids.insert(id);
         }
         self.owned.insert(user.to_owned(), ids);
+    }
+
+    /// Takes all that was wanted: the documents that are there, and the devices by user.
+    pub fn take(&mut self, documents: Vec<Arc<Document>>, devices: Vec<(String, Arc<Document>)>) {
+        let Wanted { documents: ids, owned: users } = std::mem::take(&mut self.wanted);
+        let mut found: HashMap<String, Arc<Document>> =
+            documents.into_iter().filter_map(|document| Some((document.id()?, document))).collect();
+        for id in ids {
+            let document = found.remove(&id);
+            self.document(&id, document);
+        }
+        let mut of: HashMap<String, Vec<Arc<Document>>> = HashMap::new();
+        for (user, device) in devices {
+            of.entry(user).or_default().push(device);
+        }
+        for user in users {
+            let devices = of.remove(&user).unwrap_or_default();
+            self.devices(&user, devices);
+        }
     }
 
     /// How many documents are known.

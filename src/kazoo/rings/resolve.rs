@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::super::erlang::integer_of;
 use super::super::{documents, group};
-use super::element::{Entry, Kind, Member, Module, can_call_self};
+use super::element::{Entry, Kind, Member, Module, Strategy, can_call_self};
 use super::reading::Reading;
 use super::{Call, DEPTH, Dropped, Failure, Halt, MEMBERS, Why};
 use crate::document::Document;
@@ -44,7 +44,7 @@ pub(super) fn resolve(reading: &Reading, call: &Call) -> Result<Resolved, Halt> 
     let mut walk = Walk {
         reading,
         is_ring,
-        is_single: is_ring && strategy.as_deref() == Some("single"),
+        is_single: is_ring && strategy == Some(Strategy::Single),
         resolved: HashSet::new(),
         within: Vec::new(),
         met: 0,
@@ -57,8 +57,8 @@ pub(super) fn resolve(reading: &Reading, call: &Call) -> Result<Resolved, Halt> 
     walk.members(members)?;
     let mut devices = walk.devices;
     devices.reverse();
-    let is_random = is_ring && strategy.as_deref() == Some("weighted_random");
-    if is_ring && has_members && !is_random && !matches!(strategy.as_deref(), Some("simultaneous" | "single")) {
+    let is_random = is_ring && strategy == Some(Strategy::WeightedRandom);
+    if is_ring && has_members && strategy.is_none() {
         return Err(Halt::Failure(Failure::Crash));
     }
     let mut calling = without_caller(&mut devices, call);
