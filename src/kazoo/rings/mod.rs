@@ -72,7 +72,7 @@ pub struct Dropped {
 }
 
 /// Why something is left out. Its text is that of the observed cases.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Why {
     /// The element says that the member is not to ring yet.
     Inactive,

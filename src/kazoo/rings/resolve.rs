@@ -64,7 +64,11 @@ pub(super) fn resolve(reading: &Reading, call: &Call) -> Result<Resolved, Halt> 
     let mut calling = without_caller(&mut devices, call);
     calling.append(&mut dropped);
     calling.extend(walk.without.into_iter().rev());
-    calling.extend(walk.by_weight.into_iter().rev().flatten());
+    let met: HashSet<&str> = walk.resolved.iter().map(|(id, ..)| id.as_str()).collect();
+    let mut told = HashSet::new();
+    let by_weight = walk.by_weight.into_iter().rev().flatten();
+    // what is met by another way is not left out
+    calling.extend(by_weight.filter(|one| !met.contains(one.id.as_str()) && told.insert((one.id.clone(), one.why))));
     Ok(Resolved { devices, is_turned: !is_ring, is_random, dropped: calling })
 }
 
