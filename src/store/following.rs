@@ -15,6 +15,7 @@ use moka::sync::Cache;
 use prometheus::core::Collector;
 use prometheus::{IntCounter, IntGauge};
 use tokio::sync::Semaphore;
+use tokio::time::sleep;
 
 use crate::background::Background;
 use crate::document::{DbName, DocId, Document, Revision};
@@ -24,9 +25,11 @@ use super::ready::{Change, Database, Held, Ready};
 use super::rows::{BATCH_BYTES, Batch, in_batches};
 use super::{Changed, Error, Lookup, Query, Result, Row, Sequence, SharedStore, Store, View};
 
-/// How long a database is not tried again after its feed broke, and one that can't be kept.
+/// How long a database is not tried again after its feed broke, and at the most one that can't be kept, each time longer by
+/// this factor.
 const PAUSE: Duration = Duration::from_secs(5);
-const REST: Duration = Duration::from_secs(600);
+const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+const LONGER: u32 = 4;
 
 /// How many databases are remembered that are not tried again.
 const PAUSING: u64 = 100_000;
@@ -37,8 +40,10 @@ const MOST: usize = 1_000;
 /// How many are loaded at a time.
 const LOADS: usize = 4;
 
-/// How often a database is loaded before it is taken for one of other views: somebody may just have written.
-const TRIES: usize = 3;
+/// How often a database is loaded before it is taken for one of other views, and how long after the time before: somebody
+/// may just have written.
+const TRIES: u32 = 3;
+const BETWEEN_TRIES: Duration = Duration::from_millis(500);
 
 /// Keeps what is asked for most of a store that others write too.
 pub struct Following {
@@ -46,10 +51,18 @@ pub struct Following {
     ready: Arc<Ready>,
     mapping: Arc<Mapping>,
     background: Background,
-    /// Databases that are left alone, and until when.
-    pausing: Cache<DbName, Instant>,
+    /// Databases that are left alone.
+    pausing: Cache<DbName, Pause>,
     loads: Arc<Semaphore>,
     counts: Counts,
+}
+
+/// How long a database is left alone.
+#[derive(Clone, Copy)]
+struct Pause {
+    until: Instant,
+    /// How long it was, where the database can't be kept.
+    of_unkept: Duration,
 }
 
 #[derive(Clone)]
@@ -80,7 +93,7 @@ impl Following {
             store,
             mapping,
             background,
-            pausing: Cache::builder().max_capacity(PAUSING).time_to_live(REST).build(),
+            pausing: Cache::builder().max_capacity(PAUSING).time_to_live(2 * LONGEST_PAUSE).build(),
             loads: Arc::new(Semaphore::new(LOADS)),
             counts,
         })
@@ -94,7 +107,7 @@ impl Following {
     /// Has a database held true, in which something was found, if nobody does yet.
     fn begin(&self, name: &DbName) {
         let Some(database) = self.ready.database(name) else { return };
-        let is_left_alone = || self.pausing.get(name).is_some_and(|until| Instant::now() < until);
+        let is_left_alone = || self.pausing.get(name).is_some_and(|pause| Instant::now() < pause.until);
         if !is_left_alone() && database.held.begin() {
             let (name, follower) = (name.clone(), self.follower());
             self.background.start(move |stopping| async move {
@@ -162,7 +175,7 @@ struct Follower {
     store: SharedStore,
     ready: Arc<Ready>,
     mapping: Arc<Mapping>,
-    pausing: Cache<DbName, Instant>,
+    pausing: Cache<DbName, Pause>,
     loads: Arc<Semaphore>,
     counts: Counts,
 }
@@ -186,22 +199,24 @@ impl From<Error> for Unheld {
 impl Follower {
     async fn hold(&self, name: &DbName, database: &Arc<Database>) {
         let held = Holding { held: &database.held, followed: None };
-        let rest = match self.follow(name, database, held).await {
+        let before = self.pausing.get(name).map_or(Duration::ZERO, |pause| pause.of_unkept);
+        let (pause, of_unkept) = match self.follow(name, database, held).await {
             // it was left out, since others were asked for more
-            Ok(()) => Duration::ZERO,
-            Err(Unheld::Empty) => PAUSE,
+            Ok(()) => (Duration::ZERO, Duration::ZERO),
+            Err(Unheld::Empty) => (PAUSE, Duration::ZERO),
             Err(Unheld::Never(why)) => {
                 self.counts.lost.inc();
-                log::warn!("{name} is not followed: {why}");
-                REST
+                let pause = (before * LONGER).clamp(PAUSE, LONGEST_PAUSE);
+                log::warn!("{name} is not followed, and not tried for {} s: {why}", pause.as_secs());
+                (pause, pause)
             }
             Err(Unheld::Failed(error)) => {
                 self.counts.lost.inc();
                 log::warn!("{name} is no longer followed: {error}");
-                PAUSE
+                (PAUSE, Duration::ZERO)
             }
         };
-        self.pausing.insert(name.clone(), Instant::now() + rest);
+        self.pausing.insert(name.clone(), Pause { until: Instant::now() + pause, of_unkept });
         self.ready.leave_out(name, database);
     }
 
@@ -215,7 +230,8 @@ impl Follower {
         let missing = || Error::MissingDatabase(name.clone());
         let since = self.store.sequence(name).await?.ok_or_else(missing)?;
         let mut loaded = Err(Unheld::Failed(missing()));
-        for _ in 0..TRIES {
+        for tried in 0..TRIES {
+            sleep(BETWEEN_TRIES * tried).await;
             loaded = self.load(name, database).await;
             if !matches!(loaded, Err(Unheld::Never(_))) {
                 break;

@@ -87,7 +87,7 @@ fn until_followed(app: &TestApp, accounts: &[TestAccount]) {
         if app.metrics()["crossbar_databases_followed"] >= accounts.len() as f64 {
             return;
         }
-        assert!(began.elapsed() < Duration::from_secs(30), "it is not followed");
+        assert!(began.elapsed() < Duration::from_secs(60), "it is not followed");
         sleep(Duration::from_millis(50));
     }
 }
