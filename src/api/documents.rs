@@ -173,6 +173,11 @@ async fn load(authorized: &Authorized<'_>, kind: &'static Kind, id: &str) -> Res
     live(kind, id, find(authorized, id).await?)
 }
 
+/// Errors: there is no live document of this id.
+pub async fn must_be_there(authorized: &Authorized<'_>, kind: &'static Kind, id: &str) -> Result<(), Error> {
+    load(authorized, kind, id).await.map(drop)
+}
+
 /// What has this id and is not deleted, whatever it is.
 async fn find(authorized: &Authorized<'_>, id: &str) -> Result<Option<Arc<Document>>, Error> {
     let Ok(doc_id) = id.parse() else { return Ok(None) };

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::auth;
 use crate::budgets::Budget;
 use crate::document::json;
+use crate::kazoo::rings::{DEPTH, MEMBERS, TooLarge};
 use crate::kazoo::schema::{ValidationErrors, validation_error};
 use crate::store;
 
@@ -280,6 +281,11 @@ fn over_budget(budget: Budget, most: usize) -> ErrorBody {
             let text = format!("A filter must not have more than {most} conditions");
             told(StatusCode::BAD_REQUEST, "too_large", text)
         }
+        Budget::Rings => {
+            let text =
+                format!("Who rings is told of groups up to {DEPTH} levels deep, and of up to {most} members in all");
+            told(StatusCode::BAD_REQUEST, "too_large", text)
+        }
         Budget::Answer => {
             let text = format!("The answer would be more than {most} bytes: ask for pages");
             told(StatusCode::BAD_REQUEST, "too_large", text)
@@ -335,6 +341,12 @@ impl InvalidBody {
                 json!({ "message": "The callback must be a JavaScript identifier", "value": name }),
             ),
         }
+    }
+}
+
+impl From<TooLarge> for Error {
+    fn from(_: TooLarge) -> Self {
+        Self::OverBudget(Budget::Rings, MEMBERS)
     }
 }
 

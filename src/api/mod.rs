@@ -27,6 +27,7 @@ mod pauses;
 mod resource;
 mod response;
 mod rights;
+mod rings;
 mod schemas;
 mod sign_in;
 mod writers;
@@ -290,6 +291,7 @@ impl Authorized<'_> {
             (Resource::Document(kind, id), Verb::Post) => Box::pin(documents::replace(self, kind, id)).await,
             (Resource::Document(kind, id), Verb::Patch) => Box::pin(documents::patch(self, kind, id)).await,
             (Resource::Document(kind, id), Verb::Delete) => Box::pin(documents::delete(self, kind, id)).await,
+            (Resource::Rings(kind, id), Verb::Get) => Box::pin(rings::rung(self, kind, id)).await,
             _ => Box::pin(self.api.schemas(self.incoming, self.path)).await,
         }
     }

@@ -141,6 +141,7 @@ impl Nouns {
         match (end.noun, end.parameters.as_slice()) {
             (Noun::Documents(kind), []) => Resource::Documents(kind),
             (Noun::Documents(kind), [id]) => Resource::Document(kind, id.clone()),
+            (Noun::Documents(kind), [id, last]) if last == "rings" => Resource::Rings(kind, id.clone()),
             (Noun::UserAuth, []) if alone => Resource::UserAuth,
             (Noun::ApiAuth, []) if alone => Resource::ApiAuth,
             (Noun::Schemas, []) => Resource::Schemas,
@@ -186,6 +187,7 @@ mod tests {
         for unknown in ["/v2", "/v2/", "/v2//accounts/A/groups", "/v2/accounts/A/frobs", "/v2/accounts/A/groups/G/x"] {
             assert_eq!(resource(unknown), Resource::Unknown, "{unknown}");
         }
+        assert_eq!(resource("/v2/accounts/A/groups/G/rings"), Resource::Rings(&GROUPS, "G".to_owned()));
         assert_eq!(resource("/v2/accounts/A/users/U/x/groups"), Resource::Documents(&GROUPS));
         assert_eq!(resource("/v2/schemas/groups/validation"), Resource::SchemaValidation("groups".to_owned()));
     }

@@ -10,6 +10,8 @@ pub enum Resource {
     Documents(&'static Kind),
     /// `…/groups/{id}`: one of them.
     Document(&'static Kind, String),
+    /// `…/groups/{id}/rings`: whom one of them rings, which Kazoo does not tell.
+    Rings(&'static Kind, String),
     /// `/v2/user_auth`
     UserAuth,
     /// `/v2/api_auth`
@@ -35,7 +37,7 @@ impl Resource {
             Self::Documents(_) => &[Verb::Put, Verb::Get],
             Self::Document(..) => &[Verb::Patch, Verb::Post, Verb::Get, Verb::Delete],
             Self::UserAuth | Self::ApiAuth | Self::SchemaValidation(_) => &[Verb::Put],
-            Self::Schemas | Self::Schema(_) | Self::About => &[Verb::Get],
+            Self::Rings(..) | Self::Schemas | Self::Schema(_) | Self::About => &[Verb::Get],
             Self::Account => &[Verb::Patch, Verb::Post, Verb::Put, Verb::Get, Verb::Delete],
             Self::Unknown => &[],
         }
@@ -46,6 +48,7 @@ impl Resource {
         match self {
             Self::Documents(kind) => kind.noun,
             Self::Document(kind, _) => kind.route_of_one,
+            Self::Rings(kind, _) => kind.route_of_rings,
             Self::UserAuth => "user_auth",
             Self::ApiAuth => "api_auth",
             Self::Schemas => "schemas",

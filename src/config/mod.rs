@@ -1,5 +1,6 @@
 //! The command line: every flag, its environment variable and its default, in one place.
 
+mod groups;
 mod secret;
 mod store;
 mod tls;
@@ -22,6 +23,7 @@ use crate::logging::LogFormat;
 use crate::notices::{Broker, Settings};
 use crate::tls::Authorities;
 
+pub use groups::{GroupsCommand, RingsArguments};
 pub use store::{NoStore, StoreArgument, StoreLocation};
 pub use tls::{TlsArguments, TrustArgument};
 
@@ -59,6 +61,9 @@ pub enum Command {
     Doctor(ScopeArguments),
     /// Find what Kazoo leaves behind: dangling endpoints, skipped groups, wrong accounts, conflicts; exit status 1 if any
     Audit(Box<AuditArguments>),
+    /// Tell what hangs on an account's groups
+    #[command(subcommand)]
+    Groups(GroupsCommand),
     /// Carry documents, revisions and attachments from one store to another; may be stopped and started again
     Migrate(MigrateArguments),
 }

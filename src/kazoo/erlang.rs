@@ -124,7 +124,7 @@ pub fn integer(text: &str) -> Option<i64> {
 pub fn integer_of(raw: &RawValue) -> Option<i64> {
     match json::text(raw) {
         Some(text) => integer(&text),
-        None => integer(raw.get()),
+        None => integer(raw.get()).or_else(|| integer(&raw.get().parse::<f64>().ok()?.to_string())),
     }
 }
 

@@ -15,6 +15,8 @@ pub struct Kind {
     pub noun: &'static str,
     /// What metrics call one of them.
     pub route_of_one: &'static str,
+    /// What they call whom one of them rings.
+    pub route_of_rings: &'static str,
     /// `pvt_type` of its documents.
     pub pvt_type: &'static str,
     /// The schema that clients' data must fit.
@@ -43,6 +45,7 @@ pub struct Table {
 pub const GROUPS: Kind = Kind {
     noun: "groups",
     route_of_one: "groups/{id}",
+    route_of_rings: "groups/{id}/rings",
     pvt_type: group::TYPE,
     schema: schema::GROUPS,
     must_fit: group::must_fit,

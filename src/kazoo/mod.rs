@@ -15,6 +15,7 @@ pub mod notice;
 pub mod page;
 pub mod profile;
 pub mod restrictions;
+pub mod rings;
 pub mod schema;
 pub mod sign_in;
 pub mod time;

@@ -9,11 +9,12 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 
 use crate::document::{DbName, Document};
-use crate::store::{DesignDocument, Emit, View};
+use crate::store::{DesignDocument, Emit, Lookup, View};
 
 use super::account::{ACCOUNTS, AccountId, alphanumeric};
 use super::group;
 use super::javascript::{is_listed, is_truthy};
+use super::rings;
 
 /// An account's groups, by group id.
 pub const GROUPS: View = View {
@@ -107,9 +108,41 @@ pub const ACCOUNTS_BY_API_KEY: View = View {
     },
 };
 
-/// Every view of this crate, to be handed to a store when it is opened.
-pub const ALL: &[View] =
-    &[GROUPS, GROUPS_BY_USER, USERS_BY_MD5, USERS_BY_SHA, ACCOUNTS_BY_REALM, ACCOUNTS_BY_NAME, ACCOUNTS_BY_API_KEY];
+/// The devices of an account, by each user whose they are: who is signed in at a device has it, whoever owns it. Kazoo's
+/// own view, which a CouchDB has from Kazoo or not at all.
+pub const OWNED: Lookup = Lookup {
+    view: View {
+        design: "attributes",
+        name: "owned",
+        version: 1,
+        holds: is_account,
+        is_kept: false,
+        map: |document, emit| {
+            if is_listed(document, "device") {
+                let value = Arc::from(RawValue::NULL.to_owned());
+                rings::owners(document).iter().for_each(|owner| emit(owner, &value));
+            }
+        },
+    },
+    word: "device",
+};
+
+/// Every view that is read, to be handed to a store when it is opened.
+pub const ALL: &[View] = &[
+    GROUPS,
+    GROUPS_BY_USER,
+    USERS_BY_MD5,
+    USERS_BY_SHA,
+    ACCOUNTS_BY_REALM,
+    ACCOUNTS_BY_NAME,
+    ACCOUNTS_BY_API_KEY,
+    OWNED.view,
+];
+
+/// The views whose JavaScript is this crate's ([`DESIGN_DOCUMENTS`]).
+pub fn ours() -> impl Iterator<Item = &'static View> {
+    ALL.iter().filter(|view| DESIGN_DOCUMENTS.iter().any(|design| design.name == view.design))
+}
 
 /// The design documents that hold the views' JavaScript, for a CouchDB in which they are missing.
 pub const DESIGN_DOCUMENTS: &[DesignDocument] = &[
@@ -184,9 +217,13 @@ mod tests {
             "_id": "a", "pvt_type": "account", "name": "An Account", "realm": "A.Example.com", "pvt_api_key": "key",
             "pvt_account_id": "a", "pvt_account_db": "db",
         });
+        let device = json!({"_id": "d", "pvt_type": "device", "owner_id": "u"});
+        let shared =
+            json!({"_id": "e", "pvt_type": "device", "owner_id": "u", "hotdesk": {"users": {"v": {}, "w": {}}}});
         let mut deleted = group.clone();
         deleted["pvt_deleted"] = json!(true);
-        let rows: Vec<_> = [group, user, account, deleted].iter().flat_map(|document| rows(view, document)).collect();
+        let rows: Vec<_> =
+            [group, user, account, device, shared, deleted].iter().flat_map(|document| rows(view, document)).collect();
         assert!(!rows.is_empty());
         hex(&Md5::digest(json!(rows).to_string()))
     }

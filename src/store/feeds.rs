@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use crate::background::Background;
 use crate::document::{DbName, DocId, Document, Revision};
 
-use super::{Changed, Error, Query, Result, Row, Sequence, SharedStore, Store, View};
+use super::{Changed, Error, Lookup, Query, Result, Row, Sequence, SharedStore, Store, View};
 
 /// How many batches may wait for one who follows: who is slower has to begin again.
 const WAITING: usize = 64;
@@ -266,6 +266,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Store for Feeds {
     async fn get(&self, database: &DbName, id: &DocId) -> Result<Option<Arc<Document>>> {
         self.store.get(database, id).await
+    }
+
+    async fn get_many(&self, database: &DbName, ids: &[DocId]) -> Result<Vec<Arc<Document>>> {
+        self.store.get_many(database, ids).await
+    }
+
+    async fn find(&self, database: &DbName, by: &Lookup, keys: &[String]) -> Result<Vec<(String, Arc<Document>)>> {
+        self.store.find(database, by, keys).await
     }
 
     async fn put(&self, database: &DbName, document: &Document) -> Result<Revision> {

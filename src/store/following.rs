@@ -23,7 +23,7 @@ use crate::document::{DbName, DocId, Document, Revision};
 use super::mapping::{Mapped, Mapping};
 use super::ready::{Change, Database, Held, Ready};
 use super::rows::{BATCH_BYTES, Batch, in_batches};
-use super::{Changed, Error, Query, Result, Row, Sequence, SharedStore, Store, View};
+use super::{Changed, Error, Lookup, Query, Result, Row, Sequence, SharedStore, Store, View};
 
 /// How long a database is not tried again after its feed broke, and at the most one that can't be kept, each time longer by
 /// this factor.
@@ -326,6 +326,15 @@ impl Store for Following {
             self.begin(name);
         }
         Ok(found)
+    }
+
+    // nothing of these is kept
+    async fn get_many(&self, database: &DbName, ids: &[DocId]) -> Result<Vec<Arc<Document>>> {
+        self.store.get_many(database, ids).await
+    }
+
+    async fn find(&self, database: &DbName, by: &Lookup, keys: &[String]) -> Result<Vec<(String, Arc<Document>)>> {
+        self.store.find(database, by, keys).await
     }
 
     async fn put(&self, name: &DbName, document: &Document) -> Result<Revision> {

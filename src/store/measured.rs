@@ -11,7 +11,7 @@ use futures::stream::{self, BoxStream, StreamExt};
 use crate::document::{DbName, DocId, Document, Revision};
 use crate::metrics::Metrics;
 
-use super::{Changed, Error, Query, Result, Row, Sequence, SharedStore, Store, View};
+use super::{Changed, Error, Lookup, Query, Result, Row, Sequence, SharedStore, Store, View};
 
 /// Lays [`Metrics`] over a store.
 pub struct Measured {
@@ -86,6 +86,14 @@ fn outcome<T>(done: &Result<T>) -> &'static str {
 impl Store for Measured {
     async fn get(&self, database: &DbName, id: &DocId) -> Result<Option<Arc<Document>>> {
         self.measure("get", self.store.get(database, id)).await
+    }
+
+    async fn get_many(&self, database: &DbName, ids: &[DocId]) -> Result<Vec<Arc<Document>>> {
+        self.measure("get_many", self.store.get_many(database, ids)).await
+    }
+
+    async fn find(&self, database: &DbName, by: &Lookup, keys: &[String]) -> Result<Vec<(String, Arc<Document>)>> {
+        self.measure("find", self.store.find(database, by, keys)).await
     }
 
     async fn put(&self, database: &DbName, document: &Document) -> Result<Revision> {

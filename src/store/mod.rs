@@ -22,6 +22,7 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::future::try_join_all;
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use prometheus::core::Collector;
 use serde_json::value::RawValue;
@@ -49,6 +50,16 @@ pub struct View {
     pub is_kept: bool,
     /// The twin: gives the rows of a document.
     pub map: fn(&Document, &mut Emit<'_>),
+}
+
+/// A view of Kazoo's own, by which documents are found. Its keys are lists: of a text, and of a word that is always the
+/// same where we look.
+#[derive(Clone, Copy)]
+pub struct Lookup {
+    /// The view. The twin gives the text alone.
+    pub view: View,
+    /// The word.
+    pub word: &'static str,
 }
 
 /// A design document of this crate, for databases in which it is missing.
@@ -167,6 +178,29 @@ pub trait Store: Send + Sync + 'static {
     /// A document as it is now; None if it, or its database, is not there.
     async fn get(&self, database: &DbName, id: &DocId) -> Result<Option<Arc<Document>>>;
 
+    /// Documents as they are now, in as few requests as the store can; those that are not there are left out.
+    async fn get_many(&self, database: &DbName, ids: &[DocId]) -> Result<Vec<Arc<Document>>> {
+        let mut found = Vec::new();
+        for some in ids.chunks(AT_ONCE) {
+            found.extend(try_join_all(some.iter().map(|id| self.get(database, id))).await?.into_iter().flatten());
+        }
+        Ok(found)
+    }
+
+    /// The documents that have rows of these keys, each with the key, in as few requests as the store can.
+    ///
+    /// Errors: [`Error::MissingView`] where the database lacks the view and has too many documents to look at each.
+    async fn find(&self, database: &DbName, by: &Lookup, keys: &[String]) -> Result<Vec<(String, Arc<Document>)>> {
+        let mut found = Vec::new();
+        for key in keys {
+            let mut rows = self.rows(database, &by.view, Query::of_key(key).with_documents());
+            while let Some(row) = rows.try_next().await? {
+                found.extend(row.document.map(|document| (key.clone(), document)));
+            }
+        }
+        Ok(found)
+    }
+
     /// Writes a document: a new one, or with `_rev` the one that it replaces. Gives the new revision. When it
     /// returns, the document is on disk and in its views.
     ///
@@ -234,6 +268,14 @@ pub trait OverWrites: Send + Sync + 'static {
 impl<L: OverWrites> Store for L {
     async fn get(&self, database: &DbName, id: &DocId) -> Result<Option<Arc<Document>>> {
         self.store().get(database, id).await
+    }
+
+    async fn get_many(&self, database: &DbName, ids: &[DocId]) -> Result<Vec<Arc<Document>>> {
+        self.store().get_many(database, ids).await
+    }
+
+    async fn find(&self, database: &DbName, by: &Lookup, keys: &[String]) -> Result<Vec<(String, Arc<Document>)>> {
+        self.store().find(database, by, keys).await
     }
 
     async fn put(&self, database: &DbName, document: &Document) -> Result<Revision> {
@@ -334,6 +376,9 @@ pub const DESIGN: &str = "_design/";
 
 /// How often who follows a database hears that nothing changed: a longer silence is a fault.
 pub const HEARTBEAT: Duration = Duration::from_secs(1);
+
+/// How many documents are asked for side by side, where each is asked for alone.
+const AT_ONCE: usize = 32;
 
 /// The field of a document that holds its attachments.
 const ATTACHMENTS: &str = "_attachments";

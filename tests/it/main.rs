@@ -31,6 +31,7 @@ mod notices;
 mod operate;
 mod paging;
 mod ready;
+mod rings;
 mod secrets;
 mod store;
 mod system;

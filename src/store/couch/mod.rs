@@ -9,6 +9,7 @@ mod answer;
 mod counts;
 mod feed;
 mod health;
+mod many;
 mod node;
 mod nodes;
 mod options;
@@ -29,7 +30,7 @@ use serde_json::value::RawValue;
 use crate::document::{DbName, DocId, Document, Revision, json};
 
 use super::rows::{Batch, in_batches};
-use super::{Changed, Direction, Error, Place, Query, Result, Row, Sequence, Store, View};
+use super::{Changed, Direction, Error, Lookup, Place, Query, Result, Row, Sequence, Store, View};
 
 use answer::{Answer, Nonsense, Refusal, Said};
 use counts::Counts;
@@ -100,6 +101,17 @@ impl Store for Couch {
     async fn get(&self, database: &DbName, id: &DocId) -> Result<Option<Arc<Document>>> {
         let request = Request::get(&[database.as_str(), id.as_str()]);
         Ok(self.read(&request, Answer::document).await?.map(Arc::new))
+    }
+
+    async fn get_many(&self, database: &DbName, ids: &[DocId]) -> Result<Vec<Arc<Document>>> {
+        self.documents(database, ids).await
+    }
+
+    async fn find(&self, database: &DbName, by: &Lookup, keys: &[String]) -> Result<Vec<(String, Arc<Document>)>> {
+        match self.found(database, by, keys).await? {
+            Some(found) => Ok(found),
+            None => self.scanned(database, by, keys).await,
+        }
     }
 
     async fn put(&self, database: &DbName, document: &Document) -> Result<Revision> {

@@ -1,0 +1,61 @@
+//! `groups`: what is told of one account's groups.
+
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Args, Subcommand};
+
+use super::StoreArgument;
+use crate::kazoo::account::AccountId;
+use crate::kazoo::rings::{Module, Strategy};
+
+/// `groups`
+#[derive(Debug, Subcommand)]
+pub enum GroupsCommand {
+    /// Tell who rings where a callflow rings a group, in which order, and who does not and why, as Kazoo 4.3 does it
+    Rings(Box<RingsArguments>),
+}
+
+/// `groups rings`
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("what").required(true).args(["group", "element"]))]
+pub struct RingsArguments {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub store: StoreArgument,
+
+    /// The account
+    #[arg(long, value_name = "ID")]
+    pub account: AccountId,
+
+    /// The group's id
+    #[arg(value_name = "GROUP")]
+    pub group: Option<String>,
+
+    /// A file that holds a callflow's element, {"module": …, "data": …}, or its data alone
+    #[arg(long, value_name = "FILE")]
+    pub element: Option<PathBuf>,
+
+    /// How the group is rung: simultaneous, single or weighted_random
+    #[arg(long, default_value = "simultaneous", value_name = "STRATEGY", conflicts_with = "element")]
+    pub strategy: Strategy,
+
+    /// By which module: ring_group, page_group or group (default: ring_group; of an element, the one that it tells)
+    #[arg(long, value_name = "MODULE")]
+    pub module: Option<Module>,
+
+    /// The device that calls, which does not ring
+    #[arg(long, value_name = "ID")]
+    pub caller_device: Option<String>,
+
+    /// The user who calls, whose devices do not ring
+    #[arg(long, value_name = "ID")]
+    pub caller_user: Option<String>,
+
+    /// The call comes out of a queue
+    #[arg(long)]
+    pub queue: bool,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}

@@ -1,0 +1,228 @@
+//! Which documents are wanted to say what an element rings. Each answer may name more, level by level; in which order they
+//! come, and how many at a time, makes no difference.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use crate::document::Document;
+use crate::kazoo::account::AccountId;
+use crate::kazoo::documents::is_deleted;
+use crate::kazoo::javascript::{properties, property};
+
+use super::element::{Element, Entry, Kind, Member, Module};
+
+/// What is known of the documents that an element reaches.
+#[derive(Debug)]
+pub struct Reading {
+    pub(super) element: Element,
+    account: AccountId,
+    documents: HashMap<String, Option<Arc<Document>>>,
+    owned: HashMap<String, BTreeSet<String>>,
+    /// As what each id was reached.
+    reached: HashSet<(Role, String)>,
+    wanted: Wanted,
+}
+
+/// What is to be read next.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// These documents.
+    pub documents: BTreeSet<String>,
+    /// The devices of these users, as `attributes/owned` has them.
+    pub owned: BTreeSet<String>,
+}
+
+impl Wanted {
+    /// Whether all is known.
+    pub fn is_empty(&self) -> bool {
+        self.documents.is_empty() && self.owned.is_empty()
+    }
+}
+
+/// As what a document counts: a group leads to its members, a device to its owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Role {
+    Group,
+    Device,
+    Other,
+}
+
+impl Reading {
+    /// What an element of an account's callflow needs first.
+    pub fn of(element: Element, account: AccountId) -> Self {
+        let mut reading = Self {
+            element,
+            account,
+            documents: HashMap::new(),
+            owned: HashMap::new(),
+            reached: HashSet::new(),
+            wanted: Wanted::default(),
+        };
+        reading.reach(Role::Other, account.as_str());
+        match reading.element.rung_by() {
+            Module::Group => {
+                if let Some(id) = reading.element.data.text("id") {
+                    reading.reach(Role::Group, &id);
+                }
+            }
+            Module::RingGroup | Module::PageGroup => {
+                let items: Vec<_> = reading.element.items().into_iter().filter_map(Document::from_raw).collect();
+                for member in items.iter().map(Member::of_item) {
+                    reading.reach_member(&member.id, Some(member.kind));
+                }
+            }
+        }
+        reading
+    }
+
+    /// What is to be read before more can be said; nothing once all is known.
+    pub fn wanted(&self) -> &Wanted {
+        &self.wanted
+    }
+
+    /// Takes a document that was read; None if it is not there.
+    pub fn document(&mut self, id: &str, document: Option<Arc<Document>>) {
+        self.wanted.documents.remove(id);
+        self.documents.insert(id.to_owned(), document);
+        for role in [Role::Group, Role::Device] {
+            if self.reached.contains(&(role, id.to_owned())) {
+                self.expand(role, id);
+            }
+        }
+    }
+
+    /// Takes the devices of a user.
+    pub fn devices(&mut self, user: &str, devices: impl IntoIterator<Item = Arc<Document>>) {
+        self.wanted.owned.remove(user);
+        let mut ids = BTreeSet::new();
+        for (id, document) in devices.into_iter().filter_map(|device| Some((device.id()?, device))) {
+            if !self.documents.contains_key(&id) {
+                self.document(&id, Some(document));
+            }
+            self.reach(Role::Device, &id);
+            ids.insert(id);
+        }
+        self.owned.insert(user.to_owned(), ids);
+    }
+
+    /// Takes all that was wanted: the documents that are there, and the devices by user.
+    pub fn take(&mut self, documents: Vec<Arc<Document>>, devices: Vec<(String, Arc<Document>)>) {
+        let Wanted { documents: ids, owned: users } = std::mem::take(&mut self.wanted);
+        let mut found: HashMap<String, Arc<Document>> =
+            documents.into_iter().filter_map(|document| Some((document.id()?, document))).collect();
+        for id in ids {
+            let document = found.remove(&id);
+            self.document(&id, document);
+        }
+        let mut of: HashMap<String, Vec<Arc<Document>>> = HashMap::new();
+        for (user, device) in devices {
+            of.entry(user).or_default().push(device);
+        }
+        for user in users {
+            let devices = of.remove(&user).unwrap_or_default();
+            self.devices(&user, devices);
+        }
+    }
+
+    /// How many documents are known.
+    pub fn len(&self) -> usize {
+        self.documents.len()
+    }
+
+    /// Whether no document is known.
+    pub fn is_empty(&self) -> bool {
+        self.documents.is_empty()
+    }
+
+    /// A document that is there and not deleted: none other is to Kazoo.
+    pub(super) fn live(&self, id: &str) -> Option<&Document> {
+        self.documents.get(id)?.as_deref().filter(|document| !is_deleted(document))
+    }
+
+    /// The account's own document.
+    pub(super) fn account(&self) -> Option<&Document> {
+        self.live(self.account.as_str())
+    }
+
+    /// The devices of a user, in the order of their ids.
+    pub(super) fn owned(&self, user: &str) -> impl DoubleEndedIterator<Item = &str> {
+        self.owned.get(user).into_iter().flatten().map(String::as_str)
+    }
+
+    /// What people call a document that was read, if it has a name.
+    pub fn name(&self, id: &str) -> Option<String> {
+        let document = self.documents.get(id)?.as_deref()?;
+        let text = |key: &str| document.text(key).filter(|text| !text.is_empty());
+        let person = [text("first_name"), text("last_name")].into_iter().flatten().collect::<Vec<_>>().join(" ");
+        text("name").or(Some(person).filter(|name| !name.is_empty())).or_else(|| text("username"))
+    }
+
+    fn reach_member(&mut self, id: &str, kind: Option<Kind>) {
+        let by_group = self.element.rung_by() == Module::Group;
+        match kind {
+            Some(Kind::Device) => self.reach(Role::Device, id),
+            Some(Kind::User) => self.want_devices(id),
+            Some(Kind::Group) if !by_group => self.reach(Role::Group, id),
+            // `cf_group` takes it for a device, and then for a user
+            None if by_group => {
+                self.reach(Role::Device, id);
+                self.want_devices(id);
+            }
+            None => self.reach(Role::Group, id),
+            Some(Kind::Group | Kind::Odd) => {}
+        }
+    }
+
+    fn want_devices(&mut self, user: &str) {
+        if !user.is_empty() && !self.owned.contains_key(user) {
+            self.wanted.owned.insert(user.to_owned());
+        }
+    }
+
+    fn reach(&mut self, role: Role, id: &str) {
+        if id.is_empty() || !self.reached.insert((role, id.to_owned())) {
+            return;
+        }
+        match self.documents.contains_key(id) {
+            true => self.expand(role, id),
+            false => drop(self.wanted.documents.insert(id.to_owned())),
+        }
+    }
+
+    fn expand(&mut self, role: Role, id: &str) {
+        let Some(document) = self.documents.get(id).cloned().flatten().filter(|document| !is_deleted(document)) else {
+            return;
+        };
+        match role {
+            Role::Group => {
+                for entry in Entry::all(&document) {
+                    self.reach_member(&entry.id, entry.kind());
+                }
+            }
+            Role::Device => {
+                for owner in [sole_hotdesk_user(&document), document.text("owner_id")].into_iter().flatten() {
+                    self.reach(Role::Other, &owner);
+                }
+            }
+            Role::Other => {}
+        }
+    }
+}
+
+/// The users whose device a document is, as `attributes/owned` has it: who is signed in at it or, where nobody is, its owner.
+pub fn owners(device: &Document) -> Vec<String> {
+    let users = hotdesk_users(device);
+    if users.is_empty() { device.text("owner_id").filter(|id| !id.is_empty()).into_iter().collect() } else { users }
+}
+
+/// The users who are signed in at a device.
+pub(super) fn hotdesk_users(device: &Document) -> Vec<String> {
+    let users = device.get("hotdesk").and_then(|hotdesk| property(hotdesk, "users"));
+    users.as_deref().map(properties).unwrap_or_default().into_iter().map(|(id, _)| id).collect()
+}
+
+/// The one user who is signed in at a device.
+pub(super) fn sole_hotdesk_user(device: &Document) -> Option<String> {
+    let mut users = hotdesk_users(device);
+    users.pop().filter(|_| users.is_empty())
+}
