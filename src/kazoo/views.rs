@@ -120,7 +120,9 @@ pub const OWNED: Lookup = Lookup {
         map: |document, emit| {
             if is_listed(document, "device") {
                 let value = Arc::from(RawValue::NULL.to_owned());
-                rings::owners(document).iter().for_each(|owner| emit(owner, &value));
+                for owner in rings::owners(document) {
+                    emit(&owner, &value);
+                }
             }
         },
     },

@@ -177,6 +177,8 @@ impl Reading {
         if !user.is_empty() && !self.owned.contains_key(user) {
             self.wanted.owned.insert(user.to_owned());
         }
+        // Kazoo does not look at it; here it has a name
+        self.reach(Role::Other, user);
     }
 
     fn reach(&mut self, role: Role, id: &str) {

@@ -2,12 +2,15 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use serde_json::value::RawValue;
+
+use crate::document::Document;
+
 use super::super::erlang::integer_of;
 use super::super::{documents, group};
 use super::element::{Entry, Kind, Member, Module, Strategy, can_call_self};
 use super::reading::Reading;
 use super::{Call, DEPTH, Dropped, Failure, Halt, MEMBERS, Why};
-use crate::document::Document;
 
 /// How long a member of a ring group rings that does not say it, where that is asked for.
 const TIMEOUT: i64 = 20;
@@ -90,7 +93,7 @@ fn members(reading: &Reading, is_ring: bool, call: &Call) -> Result<(Vec<Member>
 
 /// Whether a member may ring: whatever is no number comes after all numbers.
 fn is_active(item: &Document, now: i64) -> bool {
-    item.get("disable_until").map(|raw| raw.get()).filter(|raw| *raw != "null").is_none_or(|until| {
+    item.get("disable_until").map(RawValue::get).filter(|raw| *raw != "null").is_none_or(|until| {
         #[expect(clippy::cast_precision_loss, reason = "times are far smaller")]
         let now = now as f64;
         until.parse::<f64>().is_ok_and(|until| now > until)
