@@ -20,7 +20,7 @@ use crate::background::Background;
 use crate::document::{DbName, Document, Revision};
 use crate::kazoo::notice::Notice;
 use crate::metrics::Metrics;
-use crate::store::{OverWrites, Result, SharedStore};
+use crate::store::{Layer, Result, SharedStore};
 use crate::world::World;
 
 pub use broker::{Broker, NotABroker};
@@ -73,7 +73,7 @@ struct Notifying {
 }
 
 #[async_trait]
-impl OverWrites for Notifying {
+impl Layer for Notifying {
     fn store(&self) -> &SharedStore {
         &self.store
     }

@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt};
 use prometheus::IntGauge;
 use prometheus::core::Collector;
@@ -14,9 +13,9 @@ use tokio::sync::{broadcast, watch};
 use tokio::time::Instant;
 
 use crate::background::Background;
-use crate::document::{DbName, DocId, Document, Revision};
+use crate::document::{DbName, Revision};
 
-use super::{Changed, Error, Lookup, Query, Result, Row, Sequence, SharedStore, Store, View};
+use super::{Changed, Error, Layer, Result, Sequence, SharedStore};
 
 /// How many batches may wait for one who follows: who is slower has to begin again.
 const WAITING: usize = 64;
@@ -263,61 +262,19 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[async_trait]
-impl Store for Feeds {
-    async fn get(&self, database: &DbName, id: &DocId) -> Result<Option<Arc<Document>>> {
-        self.store.get(database, id).await
+impl Layer for Feeds {
+    fn store(&self) -> &SharedStore {
+        &self.store
     }
 
-    async fn get_many(&self, database: &DbName, ids: &[DocId]) -> Result<Vec<Arc<Document>>> {
-        self.store.get_many(database, ids).await
-    }
-
-    async fn find(&self, database: &DbName, by: &Lookup, keys: &[String]) -> Result<Vec<(String, Arc<Document>)>> {
-        self.store.find(database, by, keys).await
-    }
-
-    async fn put(&self, database: &DbName, document: &Document) -> Result<Revision> {
-        self.store.put(database, document).await
-    }
-
-    fn batches<'a>(&'a self, database: &'a DbName, view: &'a View, query: Query) -> BoxStream<'a, Result<Vec<Row>>> {
-        self.store.batches(database, view, query)
-    }
-
-    fn version(&self, database: &DbName) -> Option<u64> {
-        self.store.version(database)
-    }
-
-    async fn sequence(&self, database: &DbName) -> Result<Option<Sequence>> {
-        self.store.sequence(database).await
-    }
-
-    async fn changed(&self, database: &DbName, since: &Sequence, most: usize) -> Result<Option<Vec<Changed>>> {
-        self.store.changed(database, since, most).await
-    }
-
-    fn follow<'a>(&'a self, database: &'a DbName, since: Sequence) -> BoxStream<'a, Result<Vec<Changed>>> {
+    fn changes<'a>(&'a self, database: &'a DbName, since: Sequence) -> BoxStream<'a, Result<Vec<Changed>>> {
         let (store, joined, since) = (&self.store, self.join(database), Some(since));
         let follower = Follower { store, database, joined, since, given: HashMap::new(), before: 0, quiet: 0 };
         stream::try_unfold(follower, async |mut follower| Ok(Some((follower.next().await?, follower)))).boxed()
     }
 
-    fn is_written_here_alone(&self) -> bool {
-        self.store.is_written_here_alone()
-    }
-
-    async fn attachment(&self, database: &DbName, id: &DocId, name: &str) -> Result<Option<Bytes>> {
-        self.store.attachment(database, id, name).await
-    }
-
-    async fn prove_writable(&self) -> Result<()> {
-        self.store.prove_writable().await
-    }
-
-    fn collectors(&self) -> Vec<Box<dyn Collector>> {
-        let mut collectors = self.store.collectors();
-        collectors.push(Box::new(self.number.clone()));
-        collectors
+    fn own_collectors(&self) -> Vec<Box<dyn Collector>> {
+        vec![Box::new(self.number.clone())]
     }
 }
 
@@ -325,10 +282,13 @@ impl Store for Feeds {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use bytes::Bytes;
     use futures::future::join_all;
     use tokio::time::{sleep, timeout};
 
-    use super::super::HEARTBEAT;
+    use crate::document::{DocId, Document};
+
+    use super::super::{HEARTBEAT, Query, Row, Store, View};
     use super::*;
 
     /// A store whose feed tells what changed when it is let.

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use futures::stream::{BoxStream, StreamExt, TryStreamExt};
 use moka::sync::Cache;
 use prometheus::core::Collector;
@@ -23,7 +22,7 @@ use crate::document::{DbName, DocId, Document, Revision};
 use super::mapping::{Mapped, Mapping};
 use super::ready::{Change, Database, Held, Ready};
 use super::rows::{BATCH_BYTES, Batch, in_batches};
-use super::{Changed, Error, Lookup, Query, Result, Row, Sequence, SharedStore, Store, View};
+use super::{Changed, Error, Layer, Query, Result, Row, SharedStore, View};
 
 /// How long a database is not tried again after its feed broke, and at the most one that can't be kept, each time longer by
 /// this factor.
@@ -47,14 +46,8 @@ const BETWEEN_TRIES: Duration = Duration::from_millis(500);
 
 /// Keeps what is asked for most of a store that others write too.
 pub struct Following {
-    store: SharedStore,
-    ready: Arc<Ready>,
-    mapping: Arc<Mapping>,
+    follower: Arc<Follower>,
     background: Background,
-    /// Databases that are left alone.
-    pausing: Cache<DbName, Pause>,
-    loads: Arc<Semaphore>,
-    counts: Counts,
 }
 
 /// How long a database is left alone.
@@ -65,7 +58,6 @@ struct Pause {
     of_unkept: Duration,
 }
 
-#[derive(Clone)]
 struct Counts {
     followed: IntGauge,
     lost: IntCounter,
@@ -88,28 +80,28 @@ impl Following {
             )
             .map_err(named)?,
         };
-        Ok(Self {
-            ready: Arc::new(Ready::new(Arc::clone(&mapping), memory, memory / MOST)),
+        let follower = Follower {
+            ready: Ready::new(Arc::clone(&mapping), memory, memory / MOST),
             store,
             mapping,
-            background,
             pausing: Cache::builder().max_capacity(PAUSING).time_to_live(2 * LONGEST_PAUSE).build(),
-            loads: Arc::new(Semaphore::new(LOADS)),
+            loads: Semaphore::new(LOADS),
             counts,
-        })
+        };
+        Ok(Self { follower: Arc::new(follower), background })
     }
 
     /// A database that is held true.
     fn live(&self, name: &DbName) -> Option<Arc<Database>> {
-        self.ready.database(name).filter(|database| database.held.is_live())
+        self.follower.ready.database(name).filter(|database| database.held.is_live())
     }
 
     /// Has a database held true, in which something was found, if nobody does yet.
     fn begin(&self, name: &DbName) {
-        let Some(database) = self.ready.database(name) else { return };
-        let is_left_alone = || self.pausing.get(name).is_some_and(|pause| Instant::now() < pause.until);
+        let Some(database) = self.follower.ready.database(name) else { return };
+        let is_left_alone = || self.follower.pausing.get(name).is_some_and(|pause| Instant::now() < pause.until);
         if !is_left_alone() && database.held.begin() {
-            let (name, follower) = (name.clone(), self.follower());
+            let (name, follower) = (name.clone(), Arc::clone(&self.follower));
             self.background.start(move |stopping| async move {
                 tokio::select! {
                     () = stopping.cancelled() => {}
@@ -119,23 +111,12 @@ impl Following {
         }
     }
 
-    fn follower(&self) -> Follower {
-        Follower {
-            store: Arc::clone(&self.store),
-            ready: Arc::clone(&self.ready),
-            mapping: Arc::clone(&self.mapping),
-            pausing: self.pausing.clone(),
-            loads: Arc::clone(&self.loads),
-            counts: self.counts.clone(),
-        }
-    }
-
     /// The rows of a query as they are kept, with their documents; where too many of these have to be read, the first. Once
     /// they are not held true any longer, they are the store's.
     async fn batch(&self, name: &DbName, database: &Arc<Database>, view: &View, query: Query) -> Result<Batch> {
-        let kept = self.ready.batch(database, view, &query).filter(|_| database.held.is_live());
+        let kept = self.follower.ready.batch(database, view, &query).filter(|_| database.held.is_live());
         let Some((mut batch, documents)) = kept else {
-            let rows = self.store.batches(name, view, query).try_next().await?.unwrap_or_default();
+            let rows = self.follower.store.batches(name, view, query).try_next().await?.unwrap_or_default();
             return Ok(Batch { rows, is_last: false });
         };
         let mut bytes = 0;
@@ -149,8 +130,8 @@ impl Following {
                 break;
             }
             if let Ok(id) = batch.rows[at].id.parse::<DocId>() {
-                let read = self.store.get(name, &id);
-                batch.rows[at].document = self.ready.document(name, database, id.as_str(), read).await?;
+                let read = self.follower.store.get(name, &id);
+                batch.rows[at].document = self.follower.ready.document(name, database, id.as_str(), read).await?;
                 bytes += batch.rows[at].bytes();
             }
         }
@@ -161,10 +142,10 @@ impl Following {
     fn seen(&self, name: &DbName, database: &Arc<Database>, id: &Arc<str>, document: Option<Document>) {
         let revision = document.as_ref().and_then(Document::revision);
         database.own_writes.end(id, revision.as_ref(), || {
-            if let Some(document) = document.filter(|_| self.ready.keeps(name, database)) {
-                let rows = self.mapping.map(name, &document);
+            if let Some(document) = document.filter(|_| self.follower.ready.keeps(name, database)) {
+                let rows = self.follower.mapping.map(name, &document);
                 let (database, id, document) = (name.clone(), Arc::clone(id), Some(Arc::new(document)));
-                self.ready.change(Change { database, id, document, rows });
+                self.follower.ready.change(Change { database, id, document, rows });
             }
         });
     }
@@ -173,10 +154,11 @@ impl Following {
 /// Who loads a database and holds it true.
 struct Follower {
     store: SharedStore,
-    ready: Arc<Ready>,
+    ready: Ready,
     mapping: Arc<Mapping>,
+    /// Databases that are left alone.
     pausing: Cache<DbName, Pause>,
-    loads: Arc<Semaphore>,
+    loads: Semaphore,
     counts: Counts,
 }
 
@@ -229,15 +211,14 @@ impl Follower {
         let loading = self.loads.acquire().await;
         let missing = || Error::MissingDatabase(name.clone());
         let since = self.store.sequence(name).await?.ok_or_else(missing)?;
-        let mut loaded = Err(Unheld::Failed(missing()));
-        for tried in 0..TRIES {
-            sleep(BETWEEN_TRIES * tried).await;
-            loaded = self.load(name, database).await;
-            if !matches!(loaded, Err(Unheld::Never(_))) {
-                break;
+        let mut tried = 1;
+        while let Err(unheld) = self.load(name, database).await {
+            if tried == TRIES || !matches!(unheld, Unheld::Never(_)) {
+                return Err(unheld);
             }
+            sleep(BETWEEN_TRIES * tried).await;
+            tried += 1;
         }
-        loaded?;
         drop(loading);
         let mut feed = self.store.follow(name, since);
         while let Some(changed) = feed.next().await {
@@ -316,33 +297,28 @@ impl Drop for Holding<'_> {
 }
 
 #[async_trait]
-impl Store for Following {
-    async fn get(&self, name: &DbName, id: &DocId) -> Result<Option<Arc<Document>>> {
+impl Layer for Following {
+    fn store(&self) -> &SharedStore {
+        &self.follower.store
+    }
+
+    async fn read(&self, name: &DbName, id: &DocId) -> Result<Option<Arc<Document>>> {
         if let Some(database) = self.live(name) {
-            return self.ready.document(name, &database, id.as_str(), self.store.get(name, id)).await;
+            return self.follower.ready.document(name, &database, id.as_str(), self.follower.store.get(name, id)).await;
         }
-        let found = self.store.get(name, id).await?;
+        let found = self.follower.store.get(name, id).await?;
         if found.is_some() {
             self.begin(name);
         }
         Ok(found)
     }
 
-    // nothing of these is kept
-    async fn get_many(&self, database: &DbName, ids: &[DocId]) -> Result<Vec<Arc<Document>>> {
-        self.store.get_many(database, ids).await
-    }
-
-    async fn find(&self, database: &DbName, by: &Lookup, keys: &[String]) -> Result<Vec<(String, Arc<Document>)>> {
-        self.store.find(database, by, keys).await
-    }
-
-    async fn put(&self, name: &DbName, document: &Document) -> Result<Revision> {
-        let kept = self.ready.kept(name).zip(document.id().map(Arc::<str>::from));
+    async fn write(&self, name: &DbName, document: &Document) -> Result<Revision> {
+        let kept = self.follower.ready.kept(name).zip(document.id().map(Arc::<str>::from));
         if let Some((database, id)) = &kept {
             database.own_writes.begin(id);
         }
-        let written = self.store.put(name, document).await;
+        let written = self.follower.store.put(name, document).await;
         if let Some((database, id)) = &kept {
             let now = match &written {
                 Ok(revision) => {
@@ -352,7 +328,7 @@ impl Store for Following {
                 }
                 // whoever tries again is to see what came between
                 Err(Error::Conflict) => match id.parse::<DocId>() {
-                    Ok(id) => self.store.get(name, &id).await.ok().flatten().map(Arc::unwrap_or_clone),
+                    Ok(id) => self.follower.store.get(name, &id).await.ok().flatten().map(Arc::unwrap_or_clone),
                     Err(_) => None,
                 },
                 Err(_) => None,
@@ -362,8 +338,8 @@ impl Store for Following {
         written
     }
 
-    fn batches<'a>(&'a self, name: &'a DbName, view: &'a View, query: Query) -> BoxStream<'a, Result<Vec<Row>>> {
-        match self.live(name).filter(|database| self.ready.has_rows(database, view)) {
+    fn list<'a>(&'a self, name: &'a DbName, view: &'a View, query: Query) -> BoxStream<'a, Result<Vec<Row>>> {
+        match self.live(name).filter(|database| self.follower.ready.has_rows(database, view)) {
             Some(database) => {
                 let read = move |query, _| {
                     let database = Arc::clone(&database);
@@ -374,39 +350,17 @@ impl Store for Following {
             None => {
                 // whose rows are asked for is known to be there
                 self.begin(name);
-                self.store.batches(name, view, query)
+                self.follower.store.batches(name, view, query)
             }
         }
     }
 
-    fn version(&self, name: &DbName) -> Option<u64> {
-        self.live(name).and_then(|_| self.ready.version(name))
+    fn version_of(&self, name: &DbName) -> Option<u64> {
+        self.live(name).map(|database| database.version())
     }
 
-    async fn sequence(&self, database: &DbName) -> Result<Option<Sequence>> {
-        self.store.sequence(database).await
-    }
-
-    async fn changed(&self, database: &DbName, since: &Sequence, most: usize) -> Result<Option<Vec<Changed>>> {
-        self.store.changed(database, since, most).await
-    }
-
-    fn follow<'a>(&'a self, database: &'a DbName, since: Sequence) -> BoxStream<'a, Result<Vec<Changed>>> {
-        self.store.follow(database, since)
-    }
-
-    async fn attachment(&self, database: &DbName, id: &DocId, name: &str) -> Result<Option<Bytes>> {
-        self.store.attachment(database, id, name).await
-    }
-
-    async fn prove_writable(&self) -> Result<()> {
-        self.store.prove_writable().await
-    }
-
-    fn collectors(&self) -> Vec<Box<dyn Collector>> {
-        let mut collectors = self.store.collectors();
-        collectors.push(Box::new(self.counts.followed.clone()));
-        collectors.push(Box::new(self.counts.lost.clone()));
-        collectors
+    fn own_collectors(&self) -> Vec<Box<dyn Collector>> {
+        let Counts { followed, lost } = &self.follower.counts;
+        vec![Box::new(followed.clone()), Box::new(lost.clone())]
     }
 }

@@ -10,7 +10,7 @@ use crate::background::Background;
 use crate::document::{DbName, Document, Revision};
 use crate::metrics::Metrics;
 
-use super::{Error, OverWrites, Result, SharedStore};
+use super::{Error, Layer, Result, SharedStore};
 
 /// How many writes may be under way; a further one is refused.
 const WRITES: usize = 1_024;
@@ -31,7 +31,7 @@ impl Lasting {
 }
 
 #[async_trait]
-impl OverWrites for Lasting {
+impl Layer for Lasting {
     fn store(&self) -> &SharedStore {
         &self.store
     }

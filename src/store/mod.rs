@@ -254,20 +254,47 @@ pub trait Store: Send + Sync + 'static {
     }
 }
 
-/// What is laid over a store for the sake of its writes: all else goes through to the store.
+/// What is laid over a store: what it has no method of its own for goes through to the store.
 #[async_trait]
-pub trait OverWrites: Send + Sync + 'static {
+pub trait Layer: Send + Sync + 'static {
     /// The store that this is laid over.
     fn store(&self) -> &SharedStore;
 
-    /// [`Store::put`].
-    async fn write(&self, database: &DbName, document: &Document) -> Result<Revision>;
+    /// [`Store::get`]
+    async fn read(&self, database: &DbName, id: &DocId) -> Result<Option<Arc<Document>>> {
+        self.store().get(database, id).await
+    }
+
+    /// [`Store::put`]
+    async fn write(&self, database: &DbName, document: &Document) -> Result<Revision> {
+        self.store().put(database, document).await
+    }
+
+    /// [`Store::batches`]
+    fn list<'a>(&'a self, database: &'a DbName, view: &'a View, query: Query) -> BoxStream<'a, Result<Vec<Row>>> {
+        self.store().batches(database, view, query)
+    }
+
+    /// [`Store::version`]
+    fn version_of(&self, database: &DbName) -> Option<u64> {
+        self.store().version(database)
+    }
+
+    /// [`Store::follow`]
+    fn changes<'a>(&'a self, database: &'a DbName, since: Sequence) -> BoxStream<'a, Result<Vec<Changed>>> {
+        self.store().follow(database, since)
+    }
+
+    /// What it counts of itself.
+    fn own_collectors(&self) -> Vec<Box<dyn Collector>> {
+        Vec::new()
+    }
 }
 
 #[async_trait]
-impl<L: OverWrites> Store for L {
+impl<L: Layer> Store for L {
     async fn get(&self, database: &DbName, id: &DocId) -> Result<Option<Arc<Document>>> {
-        self.store().get(database, id).await
+        self.read(database, id).await
     }
 
     async fn get_many(&self, database: &DbName, ids: &[DocId]) -> Result<Vec<Arc<Document>>> {
@@ -283,11 +310,11 @@ impl<L: OverWrites> Store for L {
     }
 
     fn batches<'a>(&'a self, database: &'a DbName, view: &'a View, query: Query) -> BoxStream<'a, Result<Vec<Row>>> {
-        self.store().batches(database, view, query)
+        self.list(database, view, query)
     }
 
     fn version(&self, database: &DbName) -> Option<u64> {
-        self.store().version(database)
+        self.version_of(database)
     }
 
     async fn sequence(&self, database: &DbName) -> Result<Option<Sequence>> {
@@ -299,7 +326,11 @@ impl<L: OverWrites> Store for L {
     }
 
     fn follow<'a>(&'a self, database: &'a DbName, since: Sequence) -> BoxStream<'a, Result<Vec<Changed>>> {
-        self.store().follow(database, since)
+        self.changes(database, since)
+    }
+
+    fn is_written_here_alone(&self) -> bool {
+        self.store().is_written_here_alone()
     }
 
     async fn attachment(&self, database: &DbName, id: &DocId, name: &str) -> Result<Option<Bytes>> {
@@ -311,7 +342,9 @@ impl<L: OverWrites> Store for L {
     }
 
     fn collectors(&self) -> Vec<Box<dyn Collector>> {
-        self.store().collectors()
+        let mut collectors = self.store().collectors();
+        collectors.extend(self.own_collectors());
+        collectors
     }
 }
 

@@ -145,7 +145,7 @@ impl Ready {
     /// What tells whether anything of a database was written since, whether or not its rows are loaded: what is read after
     /// this is no older. None if such databases are not kept.
     pub(super) fn version(&self, name: &DbName) -> Option<u64> {
-        Some(self.database(name)?.now.load().version)
+        Some(self.database(name)?.version())
     }
 
     /// A document was written.
@@ -366,6 +366,11 @@ impl Database {
     /// Whether nobody began to load its rows.
     pub(super) fn is_to_be_loaded(&self) -> bool {
         matches!(*self.loading(), Loading::Not)
+    }
+
+    /// What is another one after each write.
+    pub(super) fn version(&self) -> u64 {
+        self.now.load().version
     }
 
     /// What is known of a document now, and of which version that is.
