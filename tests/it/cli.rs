@@ -206,15 +206,18 @@ fn the_demo_shows_commands_that_work() {
     let header = commands[0].split('@').nth(1).unwrap().split(' ').next().unwrap();
     let token = fs::read_to_string(header).unwrap();
     let address = commands[0].split("http://").nth(1).unwrap().split('/').next().unwrap();
-    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
-    let part = readme.split("## Try").nth(1).unwrap().split("## ").next().unwrap();
-    let blocks: Vec<&str> = part.split("```sh").skip(1).map(|block| block.split("```").next().unwrap()).collect();
-    assert!(blocks.len() == 2 && blocks[1].contains("DELETE"));
-    let script = blocks.concat().replace("127.0.0.1:8000", address).replace("curl ", "curl -sSf ");
-    let mut shell = Command::new("sh");
-    shell.args(["-ec", &script]).env("TOKEN", token.trim().strip_prefix("X-Auth-Token: ").unwrap());
-    let output = shell.output().unwrap();
-    assert!(output.status.success(), "{output:?}");
+    for document in ["README.md", "docs/api.md"] {
+        let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(document)).unwrap();
+        let part = text.split("## Try").nth(1).unwrap().split("\n## ").next().unwrap();
+        let commands = part.split("```sh").skip(1).filter_map(|block| block.split("```").next());
+        let script: String = commands.filter(|commands| commands.contains("curl ")).collect();
+        assert!(script.contains("PUT"), "{document}");
+        let script = script.replace("127.0.0.1:8000", address).replace("curl ", "curl -sSf ");
+        let mut shell = Command::new("sh");
+        shell.args(["-ec", &script]).env("TOKEN", token.trim().strip_prefix("X-Auth-Token: ").unwrap());
+        let output = shell.output().unwrap();
+        assert!(output.status.success(), "{document}: {output:?}");
+    }
     let sent = Command::new("kill").args(["-INT", &process.id().to_string()]).status().unwrap();
     assert!(sent.success());
     assert_eq!(process.wait().unwrap().code(), Some(0));
