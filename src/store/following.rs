@@ -251,9 +251,9 @@ impl Follower {
         let loader = self.ready.load(name, database);
         let mut loader = loader.ok_or_else(|| Unheld::Never("it was loaded before".to_owned()))?;
         let mut own: HashMap<Arc<str>, Mapped> = HashMap::new();
-        for (number, view) in self.ready.views().enumerate() {
+        for (number, view) in self.ready.views() {
             // all views are of the same documents, which come once
-            let query = if number == 0 { Query::all().with_documents() } else { Query::all() };
+            let query = if own.is_empty() { Query::all().with_documents() } else { Query::all() };
             let mut batches = self.store.batches(name, &view, query);
             while let Some(rows) = batches.try_next().await? {
                 for row in &rows {
@@ -261,7 +261,7 @@ impl Follower {
                         own.entry(Arc::clone(&row.id)).or_insert_with(|| self.mapping.map(name, document));
                         loader.keep(&row.id, document);
                     }
-                    if !own.get(&row.id).is_some_and(|own| own.has(&view, row)) {
+                    if !own.get(&row.id).is_some_and(|own| own.has(number, row)) {
                         let View { design, name, .. } = view;
                         let text =
                             format!("{design}/{name} gives another row of {} than this build's view would", row.id);

@@ -30,15 +30,19 @@ impl Mapping {
         if document.id().is_none_or(|id| id.starts_with('_')) {
             return mapped;
         }
-        for view in self.views.iter().filter(|view| (view.holds)(database)) {
-            let path = path(view);
-            (view.map)(document, &mut |key, value| {
-                let place = (path.clone(), self.sort_key(key));
+        for (view, of) in self.views.iter().enumerate().filter(|(_, view)| (view.holds)(database)) {
+            (of.map)(document, &mut |key, value| {
+                let place = (view, self.sort_key(key));
                 let number = mapped.number(value);
                 mapped.rows.insert(place, (key.to_owned(), number));
             });
         }
         mapped
+    }
+
+    /// Which of the views one is; None if it is none of them.
+    pub(super) fn number(&self, view: &View) -> Option<usize> {
+        self.views.iter().position(|known| known.design == view.design && known.name == view.name)
     }
 
     /// Bytes that sort as CouchDB collates the text: by ICU's root collation.
@@ -64,21 +68,20 @@ fn is_same_value(one: &RawValue, other: &RawValue) -> bool {
 /// A document's rows.
 #[derive(Default)]
 pub(super) struct Mapped {
-    /// View, the key's place in the collation -> key, and the number of the value.
-    pub(super) rows: BTreeMap<(String, Vec<u8>), (String, u32)>,
+    /// The view's number, the key's place in the collation -> key, and the number of the value.
+    pub(super) rows: BTreeMap<(usize, Vec<u8>), (String, u32)>,
     pub(super) values: Vec<Arc<RawValue>>,
     /// The value of the last row and its number: mostly it is that of the next row too.
     last: Option<(Arc<RawValue>, u32)>,
 }
 
 impl Mapped {
-    /// Whether a row of a view is among them, as this or another text of the same value.
-    pub(super) fn has(&self, view: &View, row: &Row) -> bool {
-        let path = path(view);
+    /// Whether a row of the view of this number is among them, as this or another text of the same value.
+    pub(super) fn has(&self, view: usize, row: &Row) -> bool {
         let is_same = |value: &RawValue| value.get() == row.value.get() || is_same_value(value, &row.value);
         self.rows.iter().any(|((of, _), (key, number))| {
             let value = usize::try_from(*number).ok().and_then(|number| self.values.get(number));
-            *of == path && *key == *row.key && value.is_some_and(|value| is_same(value))
+            *of == view && *key == *row.key && value.is_some_and(|value| is_same(value))
         })
     }
 

@@ -8,20 +8,24 @@ use crate::in_flight::{self, SMALL};
 use super::super::rows::Batch;
 use super::super::{Error, Query, Result, View};
 use super::file::{File, Found};
+use super::writer::Writer;
 
 /// The file, for who must not block.
 #[derive(Clone)]
-pub(super) struct Disk(Arc<File>);
+pub(super) struct Disk {
+    file: Arc<File>,
+    writer: Arc<Writer>,
+}
 
 impl Disk {
-    /// A file's.
-    pub(super) fn of(file: &Arc<File>) -> Self {
-        Self(Arc::clone(file))
+    /// A file, which `writer` writes.
+    pub(super) fn new(file: Arc<File>, writer: Arc<Writer>) -> Self {
+        Self { file, writer }
     }
 
     /// The file itself, for who may block.
     pub(super) fn file(&self) -> Arc<File> {
-        Arc::clone(&self.0)
+        Arc::clone(&self.file)
     }
 
     /// A document; a large one once the request that wants it may hold it.
@@ -39,10 +43,14 @@ impl Disk {
         }
     }
 
-    /// [`File::rows`].
+    /// [`File::rows`], once they are brought up to their documents.
     pub(super) async fn rows(&self, name: &DbName, view: &View, query: Query, least: usize) -> Result<Batch> {
-        let (name, view) = (name.clone(), *view);
-        self.reading(move |file| file.rows(&name, &view, &query, least)).await
+        let (database, view, wanted) = (name.clone(), *view, query.clone());
+        if let Some(batch) = self.reading(move |file| file.rows(&database, &view, &wanted, least)).await? {
+            return Ok(batch);
+        }
+        let (caught_up, database) = (self.writer.catch_up(name).await?, name.clone());
+        self.blocking(move |file| file.rows_in(&caught_up, &database, &view, &query, least)).await
     }
 
     /// Runs what reads the file, once more after a fault that could be mended.
@@ -58,7 +66,7 @@ impl Disk {
         &self,
         work: impl FnOnce(&File) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let file = Arc::clone(&self.0);
+        let file = Arc::clone(&self.file);
         tokio::task::spawn_blocking(move || work(&file))
             .await
             .unwrap_or_else(|error| Err(Error::Refused(format!("the store's work was cut off: {error}"))))

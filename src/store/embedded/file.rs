@@ -9,7 +9,7 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use redb::{ReadTransaction, ReadableTable, Table, WriteTransaction};
+use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
 use serde_json::value::RawValue;
 
 use crate::document::{DbName, DocId, Document};
@@ -18,12 +18,12 @@ use super::super::mapping::{Mapped, Mapping, path};
 use super::super::rows::{BATCH_BYTES, Batch};
 use super::super::{Attachments, Direction, Error, Place, Query, Result, Row, View};
 use super::layout::{
-    CONTENTS, DATABASES, DOCUMENTS, FIRST_LAYOUT, KeyAndNumber, LAYOUT, META, ROWS, RowPlace, RowTables, SECOND_LAYOUT,
-    VALUES, corrupt, failed, stored,
+    CONTENTS, DATABASES, DOCUMENTS, FIRST_LAYOUT, FORMER_TABLES, KeyAndNumber, LAYOUT, META, ROWS, RowPlace, RowTables,
+    SECOND_LAYOUT, THIRD_LAYOUT, VALUES, corrupt, failed, number_of_database, number_of_view, stored,
 };
 use super::opened::Opened;
 use super::tables::{attachments_of, set_attachment};
-use super::{Embedded, history};
+use super::{Embedded, behind, history};
 
 /// The open file, and what its rows are made by.
 pub(super) struct File {
@@ -122,20 +122,26 @@ impl File {
         };
         // files of before there were layouts have the first
         let layout = found(&meta, "layout")?.unwrap_or_else(|| FIRST_LAYOUT.to_owned());
-        if ![FIRST_LAYOUT, SECOND_LAYOUT, LAYOUT].contains(&layout.as_str()) {
+        if ![FIRST_LAYOUT, SECOND_LAYOUT, THIRD_LAYOUT, LAYOUT].contains(&layout.as_str()) {
             let text = format!("the store's layout is {layout}, and this build knows {LAYOUT}: use a later build");
             return Err(Error::Refused(text));
         }
-        let has_rows = layout != FIRST_LAYOUT && found(&meta, "views")?.is_some_and(|found| found == views);
+        let has_rows = layout == LAYOUT && found(&meta, "views")?.is_some_and(|found| found == views);
         meta.insert("layout", LAYOUT).map_err(failed)?;
         meta.insert("views", views).map_err(failed)?;
         drop(meta);
-        if layout != LAYOUT {
+        if [FIRST_LAYOUT, SECOND_LAYOUT].contains(&layout.as_str()) {
             history::begin(transaction)?;
+        }
+        if layout != LAYOUT {
+            for former in FORMER_TABLES {
+                transaction.delete_table(TableDefinition::<&str, &str>::new(former)).map_err(failed)?;
+            }
         }
         if !has_rows {
             transaction.delete_table(ROWS).map_err(failed)?;
             transaction.delete_table(VALUES).map_err(failed)?;
+            behind::forget(transaction)?;
             self.make_rows(transaction)?;
         }
         transaction.open_table(DATABASES).map_err(failed)?;
@@ -170,19 +176,36 @@ impl File {
     }
 
     /// The rows of a query in its order: as many as its batch, but no more than the first `least` and those that have
-    /// [`BATCH_BYTES`] together with their documents.
-    pub(super) fn rows(&self, database: &DbName, view: &View, query: &Query, least: usize) -> Result<Batch> {
+    /// [`BATCH_BYTES`] together with their documents. None, if some of the database's are behind their documents.
+    pub(super) fn rows(&self, database: &DbName, view: &View, query: &Query, least: usize) -> Result<Option<Batch>> {
         let transaction = self.read()?;
+        if behind::is_behind(&transaction, database)? {
+            return Ok(None);
+        }
+        self.rows_in(&transaction, database, view, query, least).map(Some)
+    }
+
+    /// The same, of a transaction in which none are.
+    pub(super) fn rows_in(
+        &self,
+        transaction: &ReadTransaction,
+        database: &DbName,
+        view: &View,
+        query: &Query,
+        least: usize,
+    ) -> Result<Batch> {
+        let mut batch = Batch { rows: Vec::new(), is_last: true };
+        let (number, of) = (number_of_database(transaction, database)?, self.mapping.number(view));
+        let Some((number, of)) = number.zip(of) else { return Ok(batch) };
+        let of = number_of_view(of)?;
         let table = transaction.open_table(ROWS).map_err(failed)?;
-        let database = database.as_str();
-        let view = path(view);
+        let name = database.as_str();
         let sort_key = |place: &Option<Place>| place.as_ref().map(|place| self.mapping.sort_key(&place.key));
         let first = sort_key(&query.first);
         let last = sort_key(&query.last);
         // no sort key begins with a byte of 255
-        let first = (database, view.as_str(), first.as_deref().unwrap_or_default(), query.first_id());
-        let last = (database, view.as_str(), last.as_deref().unwrap_or(&[u8::MAX]), query.last_id());
-        let mut batch = Batch { rows: Vec::new(), is_last: true };
+        let first = (number, of, first.as_deref().unwrap_or_default(), query.first_id());
+        let last = (number, of, last.as_deref().unwrap_or(&[u8::MAX]), query.last_id());
         if first > last {
             return Ok(batch);
         }
@@ -200,11 +223,11 @@ impl File {
             }
             let (place, row): RowEntry<'_> = entry.map_err(failed)?;
             let (_, _, _, id) = place.value();
-            let (key, number) = row.value();
-            let value = values.get((database, id, number)).map_err(failed)?;
-            let value = value.ok_or_else(|| Error::Corrupt(format!("{id}: a row of {view} has no value")))?;
+            let (key, value) = row.value();
+            let value = values.get((number, id, value)).map_err(failed)?;
+            let value = value.ok_or_else(|| Error::Corrupt(format!("{id}: a row of {} has no value", path(view))))?;
             let value = RawValue::from_string(value.value().to_owned()).map_err(corrupt)?;
-            let found = if query.with_documents { documents.get((database, id)).map_err(failed)? } else { None };
+            let found = if query.with_documents { documents.get((name, id)).map_err(failed)? } else { None };
             let document = found.map(|json| stored(json.value())).transpose()?.map(Arc::new);
             let row = Row { id: id.into(), key: key.into(), value: Arc::from(value), document };
             bytes += row.bytes();

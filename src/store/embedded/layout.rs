@@ -1,8 +1,9 @@
 //! What is where in the file.
 
+use std::collections::HashMap;
 use std::io;
 
-use redb::{Table, TableDefinition, WriteTransaction};
+use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata, Table, TableDefinition, WriteTransaction};
 
 use crate::document::{DbName, Document};
 
@@ -10,25 +11,31 @@ use super::super::mapping::Mapped;
 use super::super::{Error, Result};
 
 /// Where a row stands in [`ROWS`].
-pub(super) type RowPlace = (&'static str, &'static str, &'static [u8], &'static str);
+pub(super) type RowPlace = (u32, u8, &'static [u8], &'static str);
 
 /// What a row holds: its key, and which of its document's values it has.
 pub(super) type KeyAndNumber = (&'static str, u32);
 
 /// Where a value stands in [`VALUES`].
-pub(super) type ValuePlace = (&'static str, &'static str, u32);
+pub(super) type ValuePlace = (u32, &'static str, u32);
 
 /// The databases there are.
 pub(super) const DATABASES: TableDefinition<&str, ()> = TableDefinition::new("databases");
 
+/// Database -> the number that stands for it where its name would be written over and over.
+const NUMBERED: TableDefinition<&str, u32> = TableDefinition::new("numbered_databases");
+
 /// Database and document id -> the document, as CouchDB would give it.
 pub(super) const DOCUMENTS: TableDefinition<(&str, &str), &str> = TableDefinition::new("documents");
 
-/// Database, view, the key's place in the collation, document id -> key, and the number of the row's value.
-pub(super) const ROWS: TableDefinition<RowPlace, KeyAndNumber> = TableDefinition::new("rows");
+/// Database's and view's number, the key's place in the collation, document id -> key, and the number of the row's value.
+pub(super) const ROWS: TableDefinition<RowPlace, KeyAndNumber> = TableDefinition::new("rows_by_number");
 
-/// Database, document id, number -> a value of the document's rows, however many rows have it.
-pub(super) const VALUES: TableDefinition<ValuePlace, &str> = TableDefinition::new("values");
+/// Database's number, document id, number -> a value of the document's rows, however many rows have it.
+pub(super) const VALUES: TableDefinition<ValuePlace, &str> = TableDefinition::new("values_by_number");
+
+/// Where the layouts before had both.
+pub(super) const FORMER_TABLES: [&str; 2] = ["rows", "values"];
 
 /// Database, document id, attachment's name -> its bytes.
 pub(super) const CONTENTS: TableDefinition<(&str, &str, &str), &[u8]> = TableDefinition::new("attachments");
@@ -37,10 +44,12 @@ pub(super) const CONTENTS: TableDefinition<(&str, &str, &str), &[u8]> = TableDef
 pub(super) const META: TableDefinition<&str, &str> = TableDefinition::new("meta");
 
 /// The layout of the file: which tables it has, and what their keys and values are. A later build may not read it. In the
-/// first, each row had its value itself; the second had no history.
-pub(super) const LAYOUT: &str = "3";
+/// first, each row had its value itself; the second had no history; in the third rows named their database and view, and were
+/// written with their document.
+pub(super) const LAYOUT: &str = "4";
 pub(super) const FIRST_LAYOUT: &str = "1";
 pub(super) const SECOND_LAYOUT: &str = "2";
+pub(super) const THIRD_LAYOUT: &str = "3";
 
 /// Where [`META`] has the name of the file's history.
 pub(super) const HISTORY: &str = "history";
@@ -49,23 +58,47 @@ pub(super) const HISTORY: &str = "history";
 pub(super) struct RowTables<'t> {
     rows: Table<'t, RowPlace, KeyAndNumber>,
     values: Table<'t, ValuePlace, &'static str>,
+    numbered: Table<'t, &'static str, u32>,
+    numbers: HashMap<DbName, u32>,
 }
 
 impl<'t> RowTables<'t> {
     pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self> {
-        let rows = transaction.open_table(ROWS).map_err(failed)?;
-        Ok(Self { rows, values: transaction.open_table(VALUES).map_err(failed)? })
+        Ok(Self {
+            rows: transaction.open_table(ROWS).map_err(failed)?,
+            values: transaction.open_table(VALUES).map_err(failed)?,
+            numbered: transaction.open_table(NUMBERED).map_err(failed)?,
+            numbers: HashMap::new(),
+        })
+    }
+
+    /// The number of a database, which it is given with its first row.
+    fn number(&mut self, database: &DbName) -> Result<u32> {
+        if let Some(number) = self.numbers.get(database) {
+            return Ok(*number);
+        }
+        let found = self.numbered.get(database.as_str()).map_err(failed)?.map(|found| found.value());
+        let number = match found {
+            Some(number) => number,
+            None => {
+                let number = u32::try_from(self.numbered.len().map_err(failed)?).map_err(corrupt)?;
+                self.numbered.insert(database.as_str(), number).map_err(failed)?;
+                number
+            }
+        };
+        self.numbers.insert(database.clone(), number);
+        Ok(number)
     }
 
     /// Writes a document's rows in the place of those that are there.
     pub(super) fn replace(&mut self, database: &DbName, id: &str, existing: &Mapped, rows: &Mapped) -> Result<()> {
-        let database = database.as_str();
+        let database = self.number(database)?;
         for (view, sort_key) in existing.rows.keys().filter(|place| !rows.rows.contains_key(place)) {
-            self.rows.remove((database, view.as_str(), sort_key.as_slice(), id)).map_err(failed)?;
+            self.rows.remove((database, number_of_view(*view)?, sort_key.as_slice(), id)).map_err(failed)?;
         }
         for (place @ (view, sort_key), row @ (key, number)) in &rows.rows {
             if existing.rows.get(place) != Some(row) {
-                let place = (database, view.as_str(), sort_key.as_slice(), id);
+                let place = (database, number_of_view(*view)?, sort_key.as_slice(), id);
                 self.rows.insert(place, (key.as_str(), *number)).map_err(failed)?;
             }
         }
@@ -77,6 +110,17 @@ impl<'t> RowTables<'t> {
         }
         Ok(())
     }
+}
+
+/// A view's number as rows have it.
+pub(super) fn number_of_view(view: usize) -> Result<u8> {
+    u8::try_from(view).map_err(corrupt)
+}
+
+/// The number of a database; None if it has no rows.
+pub(super) fn number_of_database(transaction: &ReadTransaction, database: &DbName) -> Result<Option<u32>> {
+    let numbered = transaction.open_table(NUMBERED).map_err(failed)?;
+    Ok(numbered.get(database.as_str()).map_err(failed)?.map(|found| found.value()))
 }
 
 pub(super) fn stored(json: &str) -> Result<Document> {

@@ -2,6 +2,7 @@
 //! written in the transaction that writes the document, so a list never reads documents, and what was answered is
 //! on disk. What is asked for most is kept ready in memory, since nobody else writes the file.
 
+mod behind;
 mod disk;
 mod file;
 mod history;
@@ -67,7 +68,7 @@ impl Embedded {
         let file = Arc::new(File::open(folder, views)?);
         let ready = Arc::new(Ready::new(Arc::clone(&file.mapping), memory, 0));
         let writer = Writer::new(Arc::clone(&file), Arc::clone(&ready));
-        Ok(Self { disk: Disk::of(&file), ready, writer, proof: Arc::default() })
+        Ok(Self { disk: Disk::new(file, Arc::clone(&writer)), ready, writer, proof: Arc::default() })
     }
 
     /// The name of a store's file in its folder.
@@ -135,7 +136,7 @@ impl Embedded {
 
 async fn load(disk: &Disk, ready: &Ready, name: &DbName, database: &Arc<Database>) -> Result<()> {
     let Some(mut loader) = ready.load(name, database) else { return Ok(()) };
-    for view in ready.views() {
+    for (_, view) in ready.views() {
         let batches = in_batches(Query::all(), usize::MAX, |query, least| disk.rows(name, &view, query, least));
         pin_mut!(batches);
         while let Some(rows) = batches.try_next().await? {
@@ -318,7 +319,7 @@ mod tests {
 
     use redb::TableDefinition;
 
-    use super::layout::{META, VALUES};
+    use super::layout::{META, ROWS, VALUES};
     use super::*;
 
     const BEFORE: View = View {
@@ -331,11 +332,15 @@ mod tests {
     };
     const AFTER: View = View { version: 2, map: |_, emit| emit("new", &Arc::from(json::raw(&2))), ..BEFORE };
 
+    /// What this has begun has ended when it returns, and nobody has the file open.
+    fn block_on<T>(work: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(work)
+    }
+
     #[test]
     fn the_rows_of_a_view_of_another_version_are_made_anew() {
         let folder = tempfile::tempdir().unwrap();
         let database = DbName::fixed("db");
-        let block_on = |work| tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(work);
         // what a runtime has begun has ended with it, and nobody has the file open
         let keys = |views| {
             let (folder, database) = (&folder, &database);
@@ -370,33 +375,41 @@ mod tests {
     }
 
     #[test]
-    fn the_rows_of_a_file_of_the_first_layout_are_made_anew() {
-        type Place = (&'static str, &'static str, &'static [u8], &'static str);
-        let first: TableDefinition<Place, (&str, &str)> = TableDefinition::new("rows");
-        let folder = tempfile::tempdir().unwrap();
+    fn the_rows_of_a_file_of_a_former_layout_are_made_anew() {
+        type FirstPlace = (&'static str, &'static str, &'static [u8], &'static str);
+        let first: TableDefinition<FirstPlace, (&str, &str)> = TableDefinition::new("rows");
+        let third: TableDefinition<FirstPlace, (&str, u32)> = TableDefinition::new("rows");
         let database = DbName::fixed("db");
-        let block_on = |work| tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(work);
-        block_on(async {
-            let store = Embedded::open(folder.path(), &[BEFORE]).unwrap();
-            store.create(&database).await.unwrap();
-            store.load(&database, vec![Document::parse(r#"{"_id":"a","_rev":"1-a"}"#).unwrap()]).await.unwrap();
-            let as_it_was = |transaction: &redb::WriteTransaction| {
-                transaction.open_table(META).unwrap().insert("layout", "1").unwrap();
-                transaction.delete_table(VALUES).unwrap();
-                transaction.delete_table(first).unwrap();
-                transaction.open_table(first).unwrap().insert(("db", "d/v", &b"x"[..], "a"), ("old", "1")).unwrap();
-                Ok(())
-            };
-            store.disk.file().redb.write(as_it_was).unwrap();
-            drop(store);
+        let place = ("db", "d/v", &b"x"[..], "a");
+        for layout in ["1", "3"] {
+            let folder = tempfile::tempdir().unwrap();
+            let (folder, database) = (folder.path(), &database);
+            block_on(async {
+                let store = Embedded::open(folder, &[BEFORE]).unwrap();
+                store.create(database).await.unwrap();
+                store.load(database, vec![Document::parse(r#"{"_id":"a","_rev":"1-a"}"#).unwrap()]).await.unwrap();
+                let as_it_was = move |transaction: &redb::WriteTransaction| {
+                    transaction.open_table(META).unwrap().insert("layout", layout).unwrap();
+                    transaction.delete_table(VALUES).unwrap();
+                    transaction.delete_table(ROWS).unwrap();
+                    match layout {
+                        "1" => transaction.open_table(first).unwrap().insert(place, ("old", "1")).map(drop).unwrap(),
+                        _ => transaction.open_table(third).unwrap().insert(place, ("old", 0)).map(drop).unwrap(),
+                    }
+                    Ok(())
+                };
+                store.disk.file().redb.write(as_it_was).unwrap();
+            });
             for _ in 0..2 {
-                let store = Embedded::open(folder.path(), &[BEFORE]).unwrap();
-                let rows: Vec<Row> = store.rows(&database, &BEFORE, Query::all()).try_collect().await.unwrap();
-                assert_eq!((rows.len(), rows[0].value.get()), (1, "1"));
-                let id = "a".parse().unwrap();
-                assert_eq!(store.get(&database, &id).await.unwrap().unwrap().to_json(), r#"{"_id":"a","_rev":"1-a"}"#);
+                block_on(async {
+                    let store = Embedded::open(folder, &[BEFORE]).unwrap();
+                    let rows: Vec<Row> = store.rows(database, &BEFORE, Query::all()).try_collect().await.unwrap();
+                    assert_eq!((rows.len(), rows[0].value.get()), (1, "1"), "{layout}");
+                    let document = store.get(database, &"a".parse().unwrap()).await.unwrap().unwrap();
+                    assert_eq!(document.to_json(), r#"{"_id":"a","_rev":"1-a"}"#);
+                });
             }
-        });
+        }
     }
 
     #[test]
@@ -404,12 +417,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Embedded::open(folder.path(), &[BEFORE]).unwrap();
         let later = |transaction: &redb::WriteTransaction| {
-            transaction.open_table(META).unwrap().insert("layout", "4").unwrap();
+            transaction.open_table(META).unwrap().insert("layout", "5").unwrap();
             Ok(())
         };
         store.disk.file().redb.write(later).unwrap();
         drop(store);
         let error = Embedded::open(folder.path(), &[BEFORE]).err().unwrap();
-        assert!(error.to_string().contains("layout is 4"), "{error}");
+        assert!(error.to_string().contains("layout is 5"), "{error}");
     }
 }

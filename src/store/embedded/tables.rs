@@ -13,6 +13,7 @@ use crate::document::{DbName, Document, Revision, json};
 use super::super::mapping::Mapping;
 use super::super::ready::Change;
 use super::super::{ATTACHMENTS, Error, Result};
+use super::behind::{Ahead, Behind, SMALL};
 use super::history::History;
 use super::layout::{CONTENTS, DATABASES, DOCUMENTS, RowTables, failed, stored};
 
@@ -22,6 +23,7 @@ pub(super) struct Tables<'t> {
     databases: Table<'t, &'static str, ()>,
     documents: Table<'t, (&'static str, &'static str), &'static str>,
     rows: RowTables<'t>,
+    behind: Behind<'t>,
     contents: Table<'t, (&'static str, &'static str, &'static str), &'static [u8]>,
     history: History<'t>,
     changes: Vec<Change>,
@@ -36,6 +38,7 @@ impl<'t> Tables<'t> {
             databases: transaction.open_table(DATABASES).map_err(failed)?,
             documents: transaction.open_table(DOCUMENTS).map_err(failed)?,
             rows: RowTables::open(transaction)?,
+            behind: Behind::open(transaction)?,
             contents: transaction.open_table(CONTENTS).map_err(failed)?,
             history: History::open(transaction)?,
             changes: Vec::new(),
@@ -67,7 +70,7 @@ impl<'t> Tables<'t> {
         found.map(|json| stored(json.value())).transpose()
     }
 
-    /// Writes a document, its attachments and its rows in place of those that are there.
+    /// Writes a document and its attachments in place of those that are there. Its rows may be behind it then.
     pub(super) fn replace(
         &mut self,
         database: &DbName,
@@ -78,15 +81,53 @@ impl<'t> Tables<'t> {
     ) -> Result<()> {
         let document = self.replace_attachments(database, id, existing, incoming, revision)?;
         let document = with_revision(document, revision);
-        let old = existing.map(|existing| self.mapping.map(database, existing)).unwrap_or_default();
         let rows = self.mapping.map(database, &document);
-        self.rows.replace(database, id, &old, &rows)?;
         let json = document.to_json();
+        if json.len().max(existing.map_or(0, Document::bytes)) <= SMALL {
+            self.behind.note(database, id, existing)?;
+        } else {
+            let rows_of = self.behind.take_one(database, id)?.map(|ahead| ahead.rows_of);
+            let rows_of = rows_of.as_ref().map_or(existing, Option::as_ref);
+            let old = rows_of.map(|rows_of| self.mapping.map(database, rows_of)).unwrap_or_default();
+            self.rows.replace(database, id, &old, &rows)?;
+        }
         self.documents.insert((database.as_str(), id), json.as_str()).map_err(failed)?;
         self.history.add(database, id)?;
         self.written += json.len();
         let (database, id, document) = (database.clone(), id.into(), Some(Arc::new(document)));
         self.changes.push(Change { database, id, document, rows });
+        Ok(())
+    }
+
+    /// Brings all rows of a database up to their documents.
+    pub(super) fn catch_up(&mut self, database: &DbName) -> Result<()> {
+        loop {
+            let ahead = self.behind.take_of(database)?;
+            if ahead.is_empty() {
+                return Ok(());
+            }
+            self.bring_up(ahead)?;
+        }
+    }
+
+    /// Brings rows up to some documents after a place, if more than may be are behind: twice as many as were written, so
+    /// that they become fewer.
+    pub(super) fn keep_up(&mut self, after: &mut (String, String)) -> Result<()> {
+        let mut left = usize::try_from(self.behind.too_many()?).unwrap_or(usize::MAX).min(2 * self.changes.len());
+        while left > 0 {
+            let ahead = self.behind.take_some(after, left)?;
+            left = left.saturating_sub(ahead.len().max(1));
+            self.bring_up(ahead)?;
+        }
+        Ok(())
+    }
+
+    fn bring_up(&mut self, ahead: Vec<Ahead>) -> Result<()> {
+        for Ahead { database, id, rows_of } in ahead {
+            let map = |document: Option<Document>| document.map(|of| self.mapping.map(&database, &of));
+            let (old, new) = (map(rows_of), map(self.document(&database, &id)?));
+            self.rows.replace(&database, &id, &old.unwrap_or_default(), &new.unwrap_or_default())?;
+        }
         Ok(())
     }
 

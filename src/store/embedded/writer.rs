@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use redb::ReadTransaction;
 use tokio::sync::{self, oneshot, watch};
 use tokio::task::spawn_blocking;
 
@@ -26,11 +27,15 @@ pub(super) struct Writer {
     followers: Followers,
     /// Held from before a commit until what is ready is as the file is.
     settling: sync::Mutex<()>,
+    /// Up to which document rows were brought up last.
+    swept: Mutex<(String, String)>,
 }
 
 #[derive(Default)]
 struct Waiting {
     writes: VecDeque<Write>,
+    /// Whose rows are to be brought up to their documents, and who is told.
+    behind: Vec<(DbName, oneshot::Sender<Result<ReadTransaction>>)>,
     /// Whether somebody writes, and will come back for those that wait.
     is_attended: bool,
 }
@@ -60,6 +65,7 @@ impl Writer {
             waiting: Mutex::default(),
             followers: Followers::default(),
             settling: sync::Mutex::default(),
+            swept: Mutex::default(),
         })
     }
 
@@ -88,16 +94,30 @@ impl Writer {
             });
             Planned { replacement, tell }
         });
+        self.wait(|waiting| waiting.writes.push_back(Write { database: database.clone(), id, plan }));
+        done.await.unwrap_or_else(|_| cut_off())
+    }
+
+    /// Brings the rows of a database up to its documents. Gives a transaction in which they are.
+    ///
+    /// Errors: the file's.
+    pub(super) async fn catch_up(self: &Arc<Self>, database: &DbName) -> Result<ReadTransaction> {
+        let (sender, done) = oneshot::channel();
+        self.wait(|waiting| waiting.behind.push((database.clone(), sender)));
+        done.await.unwrap_or_else(|_| cut_off())
+    }
+
+    /// Adds something to what waits, and sees that somebody does it.
+    fn wait(self: &Arc<Self>, add: impl FnOnce(&mut Waiting)) {
         let is_attended = {
             let mut waiting = self.waiting();
-            waiting.writes.push_back(Write { database: database.clone(), id, plan });
+            add(&mut waiting);
             std::mem::replace(&mut waiting.is_attended, true)
         };
         if !is_attended {
             let writer = Arc::clone(self);
             spawn_blocking(move || Attendant(&writer).attend());
         }
-        done.await.unwrap_or_else(|_| Err(Error::Refused("the store's work was cut off".to_owned())))
     }
 
     /// What sees each change of a database from now on.
@@ -110,16 +130,22 @@ impl Writer {
         drop(self.settling.lock().await);
     }
 
-    /// The writes that are done next; None if nobody waits.
-    fn next(&self) -> Option<VecDeque<Write>> {
+    /// What is done next; None if nobody waits.
+    fn next(&self) -> Option<Waiting> {
         let mut waiting = self.waiting();
         let many = waiting.writes.len().min(MOST);
-        waiting.is_attended = many > 0;
-        (many > 0).then(|| waiting.writes.drain(..many).collect())
+        let behind = std::mem::take(&mut waiting.behind);
+        waiting.is_attended = many > 0 || !behind.is_empty();
+        waiting.is_attended.then(|| Waiting {
+            writes: waiting.writes.drain(..many).collect(),
+            behind,
+            is_attended: true,
+        })
     }
 
-    /// Does some of the writes in one transaction, and tells what became of each. Gives those that are left.
-    fn commit(&self, mut writes: VecDeque<Write>) -> VecDeque<Write> {
+    /// Does some of the writes in one transaction, brings up those rows that are waited for, and tells what became of
+    /// each. Gives the writes that are left.
+    fn commit(&self, Waiting { mut writes, behind, .. }: Waiting) -> VecDeque<Write> {
         let mut planned = Vec::with_capacity(writes.len());
         let mut is_begun = false;
         let settling = self.settling.blocking_lock();
@@ -137,6 +163,11 @@ impl Writer {
                     tables.replace(&database, &id, existing, incoming, &revision)?;
                 }
             }
+            // what was written just now is behind, too
+            for (database, _) in &behind {
+                tables.catch_up(database)?;
+            }
+            tables.keep_up(&mut lock(&self.swept))?;
             Ok(tables.into_changes())
         });
         let committed = committed.map(|(changes, last)| {
@@ -156,12 +187,24 @@ impl Writer {
         for tell in planned {
             tell(committed.clone());
         }
+        for (_, sender) in behind {
+            // nobody writes before this sees what was brought up
+            let _ = sender.send(committed.clone().and_then(|()| self.file.redb.begin_read()));
+        }
         writes
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.waiting)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn cut_off<T>() -> Result<T> {
+    Err(Error::Refused("the store's work was cut off".to_owned()))
 }
 
 /// Who writes for all.
@@ -170,9 +213,9 @@ struct Attendant<'w>(&'w Writer);
 impl Attendant<'_> {
     /// Writes until nobody waits.
     fn attend(&self) {
-        while let Some(mut writes) = self.0.next() {
-            while !writes.is_empty() {
-                writes = self.0.commit(writes);
+        while let Some(mut next) = self.0.next() {
+            while !next.writes.is_empty() || !next.behind.is_empty() {
+                next = Waiting { writes: self.0.commit(next), ..Waiting::default() };
             }
         }
     }

@@ -23,7 +23,7 @@ use serde_json::value::RawValue;
 use crate::document::{DbName, Document};
 use crate::in_flight;
 
-use super::mapping::{Mapped, Mapping, path};
+use super::mapping::{Mapped, Mapping};
 use super::own_writes::OwnWrites;
 use super::rows::Batch;
 use super::{Query, Result, Row, View};
@@ -45,8 +45,8 @@ const UNUSED: Duration = Duration::from_secs(600);
 /// The databases that are kept. One may have three quarters of the room; more of it is read from the store.
 pub(super) struct Ready {
     mapping: Arc<Mapping>,
-    /// The views whose rows are kept, with their names.
-    views: Vec<(View, String)>,
+    /// The views whose rows are kept, with their numbers.
+    views: Vec<(usize, View)>,
     databases: Cache<DbName, Arc<Database>>,
     versions: AtomicU64,
     most_of_one: usize,
@@ -116,7 +116,7 @@ impl Ready {
         let databases = Cache::builder().max_capacity(most as u64).weigher(weigh);
         let databases = databases.time_to_idle(UNUSED).eviction_listener(left_out);
         Self {
-            views: mapping.views.iter().filter(|view| view.is_kept).map(|view| (*view, path(view))).collect(),
+            views: mapping.views.iter().copied().enumerate().filter(|(_, view)| view.is_kept).collect(),
             mapping,
             databases: databases.eviction_policy(EvictionPolicy::lru()).build(),
             versions: AtomicU64::new(1),
@@ -126,7 +126,7 @@ impl Ready {
 
     /// A database, if such are kept. Whoever asks for one is the reason why it is kept.
     pub(super) fn database(&self, name: &DbName) -> Option<Arc<Database>> {
-        let is_kept = || self.views.iter().any(|(view, _)| (view.holds)(name));
+        let is_kept = || self.views.iter().any(|(_, view)| (view.holds)(name));
         let begun = || is_kept().then(|| self.databases.get_with_by_ref(name, || self.made()));
         self.databases.get(name).or_else(begun)
     }
@@ -180,9 +180,9 @@ impl Ready {
     /// A document's rows of the views that are kept.
     fn new_rows(&self, mapped: Mapped) -> Vec<NewRow> {
         let Mapped { rows, values, .. } = mapped;
-        let kept = |((view, place), (key, number)): ((String, Vec<u8>), (String, u32))| {
+        let kept = |((view, place), (key, number)): ((usize, Vec<u8>), (String, u32))| {
             let value = values.get(usize::try_from(number).ok()?)?;
-            let index = self.views.iter().position(|(_, kept)| *kept == view)?;
+            let index = self.views.iter().position(|(kept, _)| *kept == view)?;
             Some((index, place, key.into(), Arc::clone(value)))
         };
         rows.into_iter().filter_map(kept).collect()
@@ -190,7 +190,8 @@ impl Ready {
 
     /// Which of the kept views one is.
     fn index(&self, view: &View) -> Option<usize> {
-        self.views.iter().position(|(kept, _)| kept.name == view.name && kept.design == view.design)
+        let number = self.mapping.number(view)?;
+        self.views.iter().position(|(kept, _)| *kept == number)
     }
 
     /// The rows of a query in its order, at most as many as its batch, and the documents that they are of, if it wants
@@ -252,9 +253,9 @@ impl Ready {
         })
     }
 
-    /// The views whose rows are kept.
-    pub(super) fn views(&self) -> impl Iterator<Item = View> + '_ {
-        self.views.iter().map(|(view, _)| *view)
+    /// The views whose rows are kept, with their numbers.
+    pub(super) fn views(&self) -> impl Iterator<Item = (usize, View)> + '_ {
+        self.views.iter().copied()
     }
 
     /// What is kept of a database, if anything is. It is no reason to keep it.
