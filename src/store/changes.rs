@@ -22,6 +22,13 @@ pub struct Changed {
     pub document: Option<Arc<Document>>,
 }
 
+impl Changed {
+    /// How many bytes its document has.
+    pub fn bytes(&self) -> usize {
+        self.document.as_ref().map_or(0, |document| document.bytes())
+    }
+}
+
 impl Sequence {
     /// A place by the name that its store gave it.
     pub fn new(name: impl Into<Arc<str>>) -> Self {

@@ -1,7 +1,7 @@
 //! A store of which many may follow the same database: all of them share one feed of the store's.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -19,6 +19,9 @@ use super::{Changed, Error, Layer, Result, Sequence, SharedStore};
 
 /// How many batches may wait for one who follows: who is slower has to begin again.
 const WAITING: usize = 64;
+
+/// How many bytes of documents may wait for them all.
+const WAITING_BYTES: usize = 16 * 1024 * 1024;
 
 /// How long a feed goes on that nobody follows: who was cut off comes back.
 const LINGER: Duration = Duration::from_secs(5);
@@ -122,12 +125,17 @@ async fn share(
     reaches.send_replace(Some(since.clone()));
     let mut followed = Instant::now();
     let mut feed = store.follow(database, since);
+    let mut waiting = Waiting::default();
     loop {
         match feed.next().await {
             Some(Ok(changed)) => {
                 let last = changed.last().map(|last| last.sequence.clone());
+                let batch = Arc::new(changed);
+                if !waiting.has_room_for(&batch) {
+                    return Error::Busy("changes come faster than they are taken".to_owned());
+                }
                 // nobody may be there, for a while
-                let _ = batches.send(Ok(Arc::new(changed)));
+                let _ = batches.send(Ok(batch));
                 if last.is_some() {
                     reaches.send_replace(last);
                 }
@@ -140,6 +148,22 @@ async fn share(
         } else if followed.elapsed() >= LINGER && entry.close(|feed| feed.batches.receiver_count() == 0) {
             return Error::Unreachable("nobody follows any longer".to_owned());
         }
+    }
+}
+
+/// The batches that somebody has yet to take, and how many bytes they have.
+#[derive(Default)]
+struct Waiting(VecDeque<(Weak<Vec<Changed>>, usize)>);
+
+impl Waiting {
+    /// Whether another batch may wait, which it does then. A lone one always may.
+    fn has_room_for(&mut self, batch: &Arc<Vec<Changed>>) -> bool {
+        self.0.retain(|(waiting, _)| waiting.strong_count() > 0);
+        let bytes = batch.iter().map(Changed::bytes).sum();
+        let waiting: usize = self.0.iter().map(|(_, bytes)| bytes).sum();
+        let has_room = self.0.is_empty() || waiting + bytes <= WAITING_BYTES;
+        self.0.push_back((Arc::downgrade(batch), bytes));
+        has_room
     }
 }
 

@@ -5,7 +5,7 @@
 mod told;
 
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use actix_web::http::Method;
@@ -14,16 +14,17 @@ use bytes::Bytes;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use prometheus::IntGauge;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::{Credentials, Identity};
 use crate::budgets::{Budget, Budgets};
 use crate::document::{DbName, Document};
+use crate::in_flight::SMALL;
 use crate::kazoo::account::AccountId;
 use crate::kazoo::verb::Verb;
 use crate::metrics::Metrics;
-use crate::store::{self, Query, Sequence, SharedStore};
+use crate::store::{self, Changed, Query, Sequence, SharedStore};
 
 use super::body::Body;
 use super::context::Api;
@@ -52,6 +53,15 @@ const PIECE: usize = 16 * 1024;
 
 /// How long it is waited where there is too much to be told at once.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// How long a client may take for what it is told at a time.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How many batches of rows all who listen hold, while they are read and, if they are large, until the clients took them.
+static HELD: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(16));
+
+/// As how many batches one counts that comes with its documents.
+const WEIGHT_OF_CHANGES: u32 = 4;
 
 /// How many rows of the list are read at a time: they wait for the client that they are told.
 const ROWS_AT_ONCE: usize = 200;
@@ -149,6 +159,8 @@ pub fn listen(
 enum Ended {
     /// Nobody takes it.
     Unheard,
+    /// There is more to be told than the client takes at once: what happened since has to be read again.
+    Behind,
     /// The store fails.
     Fault(store::Error),
 }
@@ -181,7 +193,7 @@ impl Listener {
                 match &told {
                     Err(Ended::Fault(store::Error::MissingDatabase(_))) => self.end("gone"),
                     Err(Ended::Fault(_)) => self.end("unavailable"),
-                    Ok(()) | Err(Ended::Unheard) => {}
+                    Ok(()) | Err(Ended::Unheard | Ended::Behind) => {}
                 }
                 told
             }
@@ -243,21 +255,34 @@ impl Listener {
         let mut since = now;
         if let Some(known) = known {
             since = known.clone();
-            while let Some(past) =
-                self.api.listeners.source.changed(&database, &since, AT_ONCE).await?.filter(|past| !past.is_empty())
-            {
-                since = past.last().map_or(since, |last| last.sequence.clone());
-                self.say_all(past.iter().filter_map(|changed| shown.told(&self.scope, changed))).await?;
-            }
+            self.catch_up(&database, &mut shown, &mut since).await?;
             shown.is_past = false;
         }
         self.say(event("live", Some(&since), &format!(r#"{{"rows":{}}}"#, shown.len()))).await?;
         loop {
             match self.follow(&database, &mut shown, &mut since).await {
                 // what comes faster than it is taken is read again, each document once
-                Err(Ended::Fault(store::Error::Busy(_))) => sleep(PAUSE).await,
+                Err(Ended::Behind | Ended::Fault(store::Error::Busy(_))) => {
+                    self.catch_up(&database, &mut shown, &mut since).await?;
+                    sleep(PAUSE).await;
+                }
                 ended => return ended,
             }
+        }
+    }
+
+    /// Tells what changed after a place, which is moved along, until nothing more did.
+    async fn catch_up(&self, database: &DbName, shown: &mut Shown, since: &mut Sequence) -> Result<(), Ended> {
+        loop {
+            let held = HELD.acquire_many(WEIGHT_OF_CHANGES).await;
+            let past = self.api.listeners.source.changed(database, since, AT_ONCE).await?;
+            // what is made anew knows no place of before
+            let past = past.ok_or_else(|| store::Error::MissingDatabase(database.clone()))?;
+            let Some(last) = past.last() else { return Ok(()) };
+            *since = last.sequence.clone();
+            let held = (bytes(&past) > SMALL).then_some(held);
+            self.say_all(past.iter().filter_map(|changed| shown.told(&self.scope, changed))).await?;
+            drop(held);
         }
     }
 
@@ -276,9 +301,13 @@ impl Listener {
                     continue;
                 }
             };
-            let told: Vec<String> = changed.iter().filter_map(|changed| shown.told(&self.scope, changed)).collect();
+            // nothing that others are told waits for who is slow, and nobody holds much for him
+            if bytes(&changed) > SMALL || !changed.is_empty() && self.out.capacity() == 0 {
+                return Err(Ended::Behind);
+            }
+            let told: String = changed.iter().filter_map(|changed| shown.told(&self.scope, changed)).collect();
             if !told.is_empty() {
-                self.say_all(told.into_iter()).await?;
+                self.say(told).await?;
                 said = Instant::now();
             }
             if let Some(last) = changed.into_iter().last() {
@@ -301,6 +330,7 @@ impl Listener {
         let database = self.account.database();
         let mut batches = self.api.listeners.source.batches(&database, &view, query);
         loop {
+            let held = HELD.acquire().await;
             let place = BATCHES.acquire_many(weight).await;
             let Some(rows) = batches.try_next().await? else { return Ok(()) };
             let mut told = Vec::new();
@@ -316,20 +346,25 @@ impl Listener {
             }
             // the client may take its time
             drop(place);
+            let held = (told.iter().map(String::len).sum::<usize>() > SMALL).then_some(held);
             self.say_all(told.into_iter()).await?;
+            drop(held);
         }
     }
 
     /// Says texts in pieces that are not much longer than need be.
     async fn say_all(&self, texts: impl Iterator<Item = String>) -> Result<(), Ended> {
-        let mut piece = String::new();
-        for text in texts {
-            piece.push_str(&text);
-            if piece.len() >= PIECE {
-                self.say(std::mem::take(&mut piece)).await?;
+        let said = async {
+            let mut piece = String::new();
+            for text in texts {
+                piece.push_str(&text);
+                if piece.len() >= PIECE {
+                    self.say(std::mem::take(&mut piece)).await?;
+                }
             }
-        }
-        self.say(piece).await
+            self.say(piece).await
+        };
+        timeout(PATIENCE, said).await.unwrap_or(Err(Ended::Unheard))
     }
 
     async fn say(&self, text: String) -> Result<(), Ended> {
@@ -338,4 +373,8 @@ impl Listener {
         }
         self.out.send(text.into()).await.map_err(|_| Ended::Unheard)
     }
+}
+
+fn bytes(changed: &[Changed]) -> usize {
+    changed.iter().map(Changed::bytes).sum()
 }
