@@ -5,6 +5,7 @@
 //!     disk FOLDER SECONDS                                     what durable writes the disk takes
 //!     port                                                    a port that nobody listens on
 //!     start PROGRAM STORE PATH TOKEN                          milliseconds from start to first answer
+//!     seen URL URL PATH TOKEN TIMES                           milliseconds until what is written at one is seen at another
 //!     table RAW | tsv RAW | chart RAW FILE | check RAW TSV    what came of it, see results.rs
 
 mod bare;
@@ -12,6 +13,7 @@ mod chart;
 mod data;
 mod disk;
 mod results;
+mod seen;
 mod start;
 
 use std::env;
@@ -39,6 +41,10 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         ["disk", folder, seconds] => println!("{}", disk::writes(Path::new(folder), seconds.parse()?)?),
         ["port"] => println!("{}", TcpListener::bind("127.0.0.1:0")?.local_addr()?.port()),
         ["start", program, store, path, token] => println!("{:.1}", start::milliseconds(program, store, path, token)?),
+        ["seen", writes_at, reads_at, path, token, times] => {
+            let [median, most_of_all, most] = seen::milliseconds(writes_at, reads_at, path, token, times.parse()?)?;
+            println!("{median:.1} {most_of_all:.1} {most:.1}");
+        }
         ["table", raw] => print!("{}", Results::read(Path::new(raw))?.table()),
         ["tsv", raw] => print!("{}", Results::read(Path::new(raw))?.tsv()),
         ["chart", raw, file] => chart::draw(&Results::read(Path::new(raw))?, Path::new(file))?,

@@ -54,9 +54,6 @@ const PIECE: usize = 16 * 1024;
 /// How long it is waited where there is too much to be told at once.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How long a client may take for what it is told at a time.
-const PATIENCE: Duration = Duration::from_secs(60);
-
 /// How many batches of rows all who listen hold, while they are read and, if they are large, until the clients took them.
 static HELD: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(16));
 
@@ -262,10 +259,8 @@ impl Listener {
         loop {
             match self.follow(&database, &mut shown, &mut since).await {
                 // what comes faster than it is taken is read again, each document once
-                Err(Ended::Behind | Ended::Fault(store::Error::Busy(_))) => {
-                    self.catch_up(&database, &mut shown, &mut since).await?;
-                    sleep(PAUSE).await;
-                }
+                Err(Ended::Fault(store::Error::Busy(_))) => sleep(PAUSE).await,
+                Err(Ended::Behind) => self.catch_up(&database, &mut shown, &mut since).await?,
                 ended => return ended,
             }
         }
@@ -364,7 +359,9 @@ impl Listener {
             }
             self.say(piece).await
         };
-        timeout(PATIENCE, said).await.unwrap_or(Err(Ended::Unheard))
+        // who is so slow might as well take nothing
+        let patience = 2 * self.api.budgets.send_time_out;
+        timeout(patience, said).await.unwrap_or(Err(Ended::Unheard))
     }
 
     async fn say(&self, text: String) -> Result<(), Ended> {

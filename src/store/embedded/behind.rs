@@ -1,6 +1,9 @@
 //! Rows that are behind their documents. What a write costs is mostly the pages of the file that it changes, and the rows of a
 //! document lie in as many as it has users: so a write leaves them as they were, and notes what they are of. They are brought
-//! up to their documents many at a time, those that lie side by side together, and always before anybody reads them.
+//! up to their documents many at a time, those that lie side by side together. Who reads rows meanwhile makes those that are
+//! missing of the documents (`rows.rs`).
+
+use std::collections::HashSet;
 
 use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata, Table, TableDefinition, WriteTransaction};
 
@@ -13,7 +16,7 @@ use super::layout::{corrupt, failed, stored};
 /// Database, document id -> the document that its rows are of; nothing, if it has none.
 const BEHIND: TableDefinition<(&str, &str), &str> = TableDefinition::new("behind");
 
-/// How many documents may be ahead of their rows. Who reads rows waits until all of the database's are there.
+/// How many documents may be ahead of their rows.
 const MOST: u64 = if cfg!(test) { 3 } else { 1_024 };
 
 /// What has more bytes of JSON is not ahead: its rows are written with it.
@@ -93,11 +96,12 @@ impl<'t> Behind<'t> {
     }
 }
 
-/// Whether rows of a database are behind.
-pub(super) fn is_behind(transaction: &ReadTransaction, database: &DbName) -> Result<bool> {
+/// The ids of a database's documents that are ahead of their rows.
+pub(super) fn ahead(transaction: &ReadTransaction, database: &DbName) -> Result<HashSet<String>> {
     let behind = transaction.open_table(BEHIND).map_err(failed)?;
     let name = database.as_str();
-    Ok(behind.range((name, "")..=(name, LAST)).map_err(failed)?.next().is_some())
+    let found = behind.range((name, "")..=(name, LAST)).map_err(failed)?;
+    found.map(|entry| Ok(entry.map_err(failed)?.0.value().1.to_owned())).collect()
 }
 
 /// No rows are behind any longer: all are made anew.

@@ -43,14 +43,14 @@ impl Disk {
         }
     }
 
-    /// [`File::rows`], once they are brought up to their documents.
+    /// [`File::rows`]. Who reads on is to find them in the file.
     pub(super) async fn rows(&self, name: &DbName, view: &View, query: Query, least: usize) -> Result<Batch> {
-        let (database, view, wanted) = (name.clone(), *view, query.clone());
-        if let Some(batch) = self.reading(move |file| file.rows(&database, &view, &wanted, least)).await? {
-            return Ok(batch);
+        let (database, view) = (name.clone(), *view);
+        let (batch, is_behind) = self.reading(move |file| file.rows(&database, &view, &query, least)).await?;
+        if is_behind && !batch.is_last {
+            self.writer.bring_up(name);
         }
-        let (caught_up, database) = (self.writer.catch_up(name).await?, name.clone());
-        self.blocking(move |file| file.rows_in(&caught_up, &database, &view, &query, least)).await
+        Ok(batch)
     }
 
     /// Runs what reads the file, once more after a fault that could be mended.

@@ -10,7 +10,6 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
-use serde_json::value::RawValue;
 
 use crate::document::{DbName, DocId, Document};
 
@@ -171,69 +170,8 @@ impl File {
         Ok(())
     }
 
-    fn read(&self) -> Result<ReadTransaction> {
+    pub(super) fn read(&self) -> Result<ReadTransaction> {
         self.redb.begin_read()
-    }
-
-    /// The rows of a query in its order: as many as its batch, but no more than the first `least` and those that have
-    /// [`BATCH_BYTES`] together with their documents. None, if some of the database's are behind their documents.
-    pub(super) fn rows(&self, database: &DbName, view: &View, query: &Query, least: usize) -> Result<Option<Batch>> {
-        let transaction = self.read()?;
-        if behind::is_behind(&transaction, database)? {
-            return Ok(None);
-        }
-        self.rows_in(&transaction, database, view, query, least).map(Some)
-    }
-
-    /// The same, of a transaction in which none are.
-    pub(super) fn rows_in(
-        &self,
-        transaction: &ReadTransaction,
-        database: &DbName,
-        view: &View,
-        query: &Query,
-        least: usize,
-    ) -> Result<Batch> {
-        let mut batch = Batch { rows: Vec::new(), is_last: true };
-        let (number, of) = (number_of_database(transaction, database)?, self.mapping.number(view));
-        let Some((number, of)) = number.zip(of) else { return Ok(batch) };
-        let of = number_of_view(of)?;
-        let table = transaction.open_table(ROWS).map_err(failed)?;
-        let name = database.as_str();
-        let sort_key = |place: &Option<Place>| place.as_ref().map(|place| self.mapping.sort_key(&place.key));
-        let first = sort_key(&query.first);
-        let last = sort_key(&query.last);
-        // no sort key begins with a byte of 255
-        let first = (number, of, first.as_deref().unwrap_or_default(), query.first_id());
-        let last = (number, of, last.as_deref().unwrap_or(&[u8::MAX]), query.last_id());
-        if first > last {
-            return Ok(batch);
-        }
-        let mut range = table.range(first..=last).map_err(failed)?;
-        let values = transaction.open_table(VALUES).map_err(failed)?;
-        let documents = transaction.open_table(DOCUMENTS).map_err(failed)?;
-        let mut bytes = 0;
-        while let Some(entry) = match query.direction {
-            Direction::Ascending => range.next(),
-            Direction::Descending => range.next_back(),
-        } {
-            if batch.rows.len() >= query.batch || bytes >= BATCH_BYTES && batch.rows.len() >= least {
-                batch.is_last = false;
-                break;
-            }
-            let (place, row): RowEntry<'_> = entry.map_err(failed)?;
-            let (_, _, _, id) = place.value();
-            let (key, value) = row.value();
-            let value = values.get((number, id, value)).map_err(failed)?;
-            let value = value.ok_or_else(|| Error::Corrupt(format!("{id}: a row of {} has no value", path(view))))?;
-            let value = RawValue::from_string(value.value().to_owned()).map_err(corrupt)?;
-            let found = if query.with_documents { documents.get((name, id)).map_err(failed)? } else { None };
-            let document = found.map(|json| stored(json.value())).transpose()?.map(Arc::new);
-            let row = Row { id: id.into(), key: key.into(), value: Arc::from(value), document };
-            bytes += row.bytes();
-            batch.rows.push(row);
-        }
-        Ok(batch)
     }
 
     /// The documents whose ids come after one id and up to another, at most so many; None if the database is not there.
@@ -294,5 +232,3 @@ pub(super) fn inline(
 }
 
 type ContentPlace = (&'static str, &'static str, &'static str);
-
-type RowEntry<'a> = (redb::AccessGuard<'a, RowPlace>, redb::AccessGuard<'a, KeyAndNumber>);

@@ -8,6 +8,7 @@ mod file;
 mod history;
 mod layout;
 mod opened;
+mod rows;
 mod snapshot;
 mod tables;
 mod writer;

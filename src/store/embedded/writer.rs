@@ -1,9 +1,8 @@
 //! Writes that wait for each other are done together: many share a commit, which takes about as long for all as for one.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use redb::ReadTransaction;
 use tokio::sync::{self, oneshot, watch};
 use tokio::task::spawn_blocking;
 
@@ -34,8 +33,8 @@ pub(super) struct Writer {
 #[derive(Default)]
 struct Waiting {
     writes: VecDeque<Write>,
-    /// Whose rows are to be brought up to their documents, and who is told.
-    behind: Vec<(DbName, oneshot::Sender<Result<ReadTransaction>>)>,
+    /// Whose rows are to be brought up to their documents.
+    behind: HashSet<DbName>,
     /// Whether somebody writes, and will come back for those that wait.
     is_attended: bool,
 }
@@ -95,16 +94,14 @@ impl Writer {
             Planned { replacement, tell }
         });
         self.wait(|waiting| waiting.writes.push_back(Write { database: database.clone(), id, plan }));
-        done.await.unwrap_or_else(|_| cut_off())
+        done.await.unwrap_or_else(|_| Err(Error::Refused("the store's work was cut off".to_owned())))
     }
 
-    /// Brings the rows of a database up to its documents. Gives a transaction in which they are.
-    ///
-    /// Errors: the file's.
-    pub(super) async fn catch_up(self: &Arc<Self>, database: &DbName) -> Result<ReadTransaction> {
-        let (sender, done) = oneshot::channel();
-        self.wait(|waiting| waiting.behind.push((database.clone(), sender)));
-        done.await.unwrap_or_else(|_| cut_off())
+    /// Has the rows of a database brought up to its documents, soon.
+    pub(super) fn bring_up(self: &Arc<Self>, database: &DbName) {
+        self.wait(|waiting| {
+            waiting.behind.insert(database.clone());
+        });
     }
 
     /// Adds something to what waits, and sees that somebody does it.
@@ -143,8 +140,8 @@ impl Writer {
         })
     }
 
-    /// Does some of the writes in one transaction, brings up those rows that are waited for, and tells what became of
-    /// each. Gives the writes that are left.
+    /// Does some of the writes in one transaction, brings up the rows that are to be, and tells what became of each
+    /// write. Gives those that are left.
     fn commit(&self, Waiting { mut writes, behind, .. }: Waiting) -> VecDeque<Write> {
         let mut planned = Vec::with_capacity(writes.len());
         let mut is_begun = false;
@@ -164,7 +161,7 @@ impl Writer {
                 }
             }
             // what was written just now is behind, too
-            for (database, _) in &behind {
+            for database in &behind {
                 tables.catch_up(database)?;
             }
             tables.keep_up(&mut lock(&self.swept))?;
@@ -187,10 +184,6 @@ impl Writer {
         for tell in planned {
             tell(committed.clone());
         }
-        for (_, sender) in behind {
-            // nobody writes before this sees what was brought up
-            let _ = sender.send(committed.clone().and_then(|()| self.file.redb.begin_read()));
-        }
         writes
     }
 
@@ -201,10 +194,6 @@ impl Writer {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn cut_off<T>() -> Result<T> {
-    Err(Error::Refused("the store's work was cut off".to_owned()))
 }
 
 /// Who writes for all.
