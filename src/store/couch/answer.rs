@@ -10,7 +10,6 @@ use couch_rs::types::system::CouchResponse;
 use reqwest::header::{DATE, ETAG, HeaderMap};
 use reqwest::{Response, StatusCode};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 
 use crate::document::{Document, Revision};
 
@@ -131,8 +130,8 @@ impl Answer {
         written.rev.parse().map_err(|_| self.nonsense("a revision that is none"))
     }
 
-    /// Rows.
-    pub(super) fn listing<R: DeserializeOwned>(&self) -> Result<Listing<R>, Nonsense> {
+    /// Rows, which may be made of the answer's own bytes.
+    pub(super) fn listing<'a, R: Deserialize<'a>>(&'a self) -> Result<Listing<R>, Nonsense> {
         self.object()
     }
 
@@ -196,11 +195,11 @@ impl Answer {
     }
 
     /// One JSON object. Of an array serde would take one value after the other for its fields.
-    fn object<T: DeserializeOwned>(&self) -> Result<T, Nonsense> {
+    fn object<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Nonsense> {
         if self.body.trim_ascii_start().starts_with(b"{") { self.json() } else { Err(self.nonsense("no JSON object")) }
     }
 
-    fn json<T: DeserializeOwned>(&self) -> Result<T, Nonsense> {
+    fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Nonsense> {
         serde_json::from_slice(&self.body).map_err(|error| self.nonsense(&error.to_string()))
     }
 

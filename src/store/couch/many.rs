@@ -49,7 +49,7 @@ impl Couch {
         for some in ids.chunks(KEYS) {
             let keys: Vec<&str> = some.iter().map(DocId::as_str).collect();
             let request = with_documents(&[database.as_str(), "_all_docs"], keys);
-            if let Some(listing) = self.read(&request, Answer::listing::<OfId>).await? {
+            if let Some(listing) = self.read(&request, |answer| answer.listing::<OfId>()).await? {
                 found.extend(listing.rows.into_iter().filter_map(|row| row.doc).map(Arc::new));
             }
         }
@@ -68,7 +68,7 @@ impl Couch {
         for some in keys.chunks(KEYS) {
             let keys: Vec<(&str, &str)> = some.iter().map(|key| (key.as_str(), by.word)).collect();
             let request = with_documents(&path, keys);
-            let Some(listing) = self.read(&request, Answer::listing::<OfKey>).await? else { return Ok(None) };
+            let Some(listing) = self.read(&request, |answer| answer.listing::<OfKey>()).await? else { return Ok(None) };
             found.extend(listing.rows.into_iter().filter_map(|row| Some((row.key.0, Arc::new(row.doc?)))));
         }
         Ok(Some(found))

@@ -17,6 +17,7 @@ mod request;
 mod server;
 mod write;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -201,8 +202,11 @@ impl Couch {
         let path = [database.as_str(), "_design", view.design, "_view", view.name];
         let request = Request::get(&path).parameters(parameters).pace(Pace::Slow);
         let missing = || Error::MissingView { database: database.clone(), design: view.design, view: view.name };
-        let rows = self.read(&request, Answer::listing::<ViewRow>).await?.ok_or_else(missing)?.rows;
-        rows.into_iter().map(ViewRow::with_text_key).collect()
+        let rows = |answer: &Answer| {
+            let listing = answer.listing::<ViewRow<'_>>()?;
+            Ok(listing.rows.into_iter().map(ViewRow::into_row).collect::<Result<_>>())
+        };
+        self.read(&request, rows).await?.ok_or_else(missing)?
     }
 }
 
@@ -218,17 +222,28 @@ fn id_at<'q>(place: Option<&'q Place>, row: &Row) -> Option<&'q str> {
     place.filter(|place| *place.key == *row.key)?.id.as_deref()
 }
 
+/// A row as it stands in an answer.
 #[derive(Deserialize)]
-struct ViewRow {
-    id: String,
-    key: Box<RawValue>,
-    value: Box<RawValue>,
+struct ViewRow<'a> {
+    #[serde(borrow)]
+    id: Cow<'a, str>,
+    #[serde(borrow)]
+    key: &'a RawValue,
+    #[serde(borrow)]
+    value: &'a RawValue,
     doc: Option<Document>,
 }
 
-impl ViewRow {
-    fn with_text_key(self) -> Result<Row> {
-        let key = json::text(&self.key).ok_or_else(|| Error::Corrupt(format!("a row's key is {}", self.key)))?;
-        Ok(Row { id: self.id.into(), key: key.into(), value: Arc::from(self.value), document: self.doc.map(Arc::new) })
+impl ViewRow<'_> {
+    /// Errors: its key is no text.
+    fn into_row(self) -> Result<Row> {
+        let Self { id, key, value, doc } = self;
+        let id: Arc<str> = id.into();
+        // many views have a document's id for its key
+        let written = key.get().strip_prefix('"').and_then(|key| key.strip_suffix('"'));
+        let is_id = written == Some(&*id) && !id.contains('\\');
+        let key = if is_id { Some(Arc::clone(&id)) } else { json::text(key).map(Arc::from) };
+        let key = key.ok_or_else(|| Error::Corrupt("a row's key is no text".to_owned()))?;
+        Ok(Row { id, key, value: Arc::from(value.to_owned()), document: doc.map(Arc::new) })
     }
 }

@@ -85,7 +85,7 @@ impl Server for Couch {
             parameters.push(("startkey", json::encode(after)));
         }
         let request = Request::get(&[database.as_str(), "_all_docs"]).parameters(parameters).pace(Pace::Long);
-        let Some(listing) = self.read(&request, Answer::listing::<IdRow>).await? else { return Ok(None) };
+        let Some(listing) = self.read(&request, |answer| answer.listing::<IdRow>()).await? else { return Ok(None) };
         let fresh = listing.rows.into_iter().filter(|row| Some(row.id.as_str()) != after).take(limit);
         let documents = fresh.filter_map(|row| row.doc);
         if matches!(attachments, Attachments::Named) {
@@ -104,7 +104,7 @@ impl Server for Couch {
         let last = json::encode("_design0");
         let parameters = [("startkey", first), ("endkey", last), ("include_docs", "true".to_owned())];
         let request = Request::get(&[database.as_str(), "_all_docs"]).parameters(parameters).pace(Pace::Slow);
-        let Some(listing) = self.read(&request, Answer::listing::<IdRow>).await? else { return Ok(None) };
+        let Some(listing) = self.read(&request, |answer| answer.listing::<IdRow>()).await? else { return Ok(None) };
         Ok(Some(listing.rows.into_iter().filter_map(|row| row.doc).collect()))
     }
 

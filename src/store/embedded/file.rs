@@ -14,11 +14,11 @@ use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransact
 use crate::document::{DbName, DocId, Document};
 
 use super::super::mapping::{Mapped, Mapping, path};
-use super::super::rows::{BATCH_BYTES, Batch};
-use super::super::{Attachments, Direction, Error, Place, Query, Result, Row, View};
+use super::super::rows::BATCH_BYTES;
+use super::super::{Attachments, Error, Result, View};
 use super::layout::{
-    CONTENTS, DATABASES, DOCUMENTS, FIRST_LAYOUT, FORMER_TABLES, KeyAndNumber, LAYOUT, META, ROWS, RowPlace, RowTables,
-    SECOND_LAYOUT, THIRD_LAYOUT, VALUES, corrupt, failed, number_of_database, number_of_view, stored,
+    CONTENTS, DATABASES, DOCUMENTS, FIRST_LAYOUT, FORMER_TABLES, LAYOUT, META, ROWS, RowTables, SECOND_LAYOUT,
+    THIRD_LAYOUT, VALUES, corrupt, failed, stored,
 };
 use super::opened::Opened;
 use super::tables::{attachments_of, set_attachment};

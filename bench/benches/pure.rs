@@ -1,4 +1,4 @@
-//! The rules that requests spend their time in, without I/O: `cargo bench`.
+//! The rules that requests spend their time in, without I/O: `cargo bench --manifest-path bench/Cargo.toml`.
 
 use std::fmt::Write;
 use std::hint::black_box;
