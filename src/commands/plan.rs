@@ -60,7 +60,7 @@ pub async fn export(arguments: ExportPlanArguments) -> Done {
     let form = if arguments.json { Form::Json } else { Form::Yaml };
     let mut output = BufWriter::new(io::stdout().lock());
     match plan::export(store.as_ref(), &arguments.account, form, &mut output, &progress_bar()).await {
-        Ok(_) => Ok(ExitCode::SUCCESS),
+        Ok(()) => Ok(ExitCode::SUCCESS),
         // whoever closed standard output has seen enough
         Err(Error::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
         Err(Error::Problems(problems)) => {
@@ -101,9 +101,9 @@ async fn planned(
 
 fn tell(report: &Report, json: bool) -> Done {
     if json {
-        print_json(&report.to_json())?
+        print_json(&report.to_json())?;
     } else {
-        print(&report.to_string())?
+        print(&report.to_string())?;
     }
     Ok(status(report.is_well()))
 }

@@ -96,7 +96,11 @@ impl<'r> Resolver<'r> {
         let mut changes = Changes::default();
         for target in &targets {
             match self.change(target) {
-                Err(problems) => self.problems.extend(problems),
+                // what the file says of it may have been so when it was written
+                Err(problems) => match self.conflict(target) {
+                    Some(conflict) => changes.conflicts.push(conflict),
+                    None => self.problems.extend(problems),
+                },
                 Ok(None) => changes.unchanged += 1,
                 Ok(Some(change)) => {
                     changes.conflicts.extend(self.conflict(target));
@@ -141,7 +145,8 @@ impl<'r> Resolver<'r> {
     /// The id of a new group: always the same of the same account and name, so that who makes it twice makes it once.
     fn new_id(&self, name: &str) -> DocId {
         let id = |number: usize| hex(&Md5::digest(format!("{}/{name}/{number}", self.known.account)));
-        let free = (0..).map(id).find(|id| self.known.document(id).is_none());
+        // so many can't all be taken
+        let free = (0..=self.known.documents().count()).map(id).find(|id| self.known.document(id).is_none());
         free.and_then(|id| id.parse().ok()).unwrap_or_else(|| unreachable!("hex digits are a document's id"))
     }
 

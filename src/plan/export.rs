@@ -40,10 +40,10 @@ impl Form {
         }
     }
 
-    /// What stands after the last account of so many.
-    pub fn tail(self, accounts: usize) -> &'static str {
+    /// What stands after the last account; `is_empty` if there was none.
+    pub fn tail(self, is_empty: bool) -> &'static str {
         match self {
-            Self::Yaml if accounts == 0 => "  []\n",
+            Self::Yaml if is_empty => "  []\n",
             Self::Yaml => "",
             Self::Json => "\n]}\n",
         }

@@ -63,7 +63,9 @@ impl Known {
             }
         }
         let named: Vec<_> = known.documents.values().cloned().collect();
-        named.iter().for_each(|document| known.name(document));
+        for document in named {
+            known.name(&document);
+        }
         known
     }
 

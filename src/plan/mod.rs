@@ -170,8 +170,8 @@ async fn apply_account(store: &dyn Store, plan: &AccountPlan, run: &Run, has_fai
     outcome
 }
 
-/// Writes the plan of the groups that are there, of all accounts or of those that are named; gives how many accounts they
-/// are.
+/// Writes the plan of the groups that are there, of all accounts or of those that are named. An account without a database
+/// is left out, and the log says so.
 ///
 /// Errors: an account is not there, the store fails, or `output` can't be written.
 pub async fn export(
@@ -180,7 +180,7 @@ pub async fn export(
     form: Form,
     output: &mut dyn Write,
     progress: &ProgressBar,
-) -> Result<usize, Error> {
+) -> Result<(), Error> {
     let accounts = Accounts::read(store).await?;
     let wanted: Vec<Result<&accounts::Known, Problem>> = match only {
         [] => accounts.all.iter().map(Ok).collect(),
@@ -199,12 +199,19 @@ pub async fn export(
     write!(output, "{}", form.head())?;
     let mut is_first = true;
     while let Some((account, known)) = known.next().await {
-        write!(output, "{}", form.account(account, &known?, is_first))?;
-        is_first = false;
         progress.inc(1);
+        let known = match known {
+            Err(databases::Error::NotThere(database)) => {
+                log::warn!("{}: there is no database {database}; it is left out", account.label());
+                continue;
+            }
+            known => known?,
+        };
+        write!(output, "{}", form.account(account, &known, is_first))?;
+        is_first = false;
     }
-    write!(output, "{}", form.tail(found.len()))?;
+    write!(output, "{}", form.tail(is_first))?;
     output.flush()?;
     progress.finish_and_clear();
-    Ok(found.len())
+    Ok(())
 }

@@ -191,7 +191,7 @@ impl Yaml {
                     _ => json::raw(text.as_ref()),
                 };
                 // as a key a plain scalar is the text that it is
-                let is_key = self.open.last().is_some_and(|open| open.is_at_key());
+                let is_key = self.open.last().is_some_and(Open::is_at_key);
                 let raw = if is_key { json::raw(text.as_ref()) } else { raw };
                 self.add(anchor, Node { line, content: Content::Value(raw) })
             }

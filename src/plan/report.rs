@@ -89,12 +89,13 @@ impl Report {
         struct Json<'r> {
             #[serde(flatten)]
             counts: Counts,
-            changes: Vec<Account<'r>>,
+            changes: Vec<OfAccount<'r>>,
         }
 
         #[derive(Serialize)]
-        struct Account<'r> {
-            account: String,
+        struct OfAccount<'r> {
+            #[serde(rename = "account")]
+            id: String,
             name: Option<&'r str>,
             realm: Option<&'r str>,
             groups: &'r [Told],
@@ -104,8 +105,8 @@ impl Report {
             outcome: Option<&'r Outcome>,
         }
 
-        let changes = self.told().map(|plan| Account {
-            account: plan.account.id.to_string(),
+        let changes = self.told().map(|plan| OfAccount {
+            id: plan.account.id.to_string(),
             name: plan.account.name.as_deref(),
             realm: plan.account.realm.as_deref(),
             groups: &plan.told,

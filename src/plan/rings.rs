@@ -105,7 +105,7 @@ impl Moment {
         let mut owned: HashMap<String, Vec<Arc<Document>>> = HashMap::new();
         for document in documents.values() {
             (OWNED.view.map)(document, &mut |user, _| {
-                owned.entry(user.to_owned()).or_default().push(Arc::clone(document))
+                owned.entry(user.to_owned()).or_default().push(Arc::clone(document));
             });
         }
         Self { documents, owned: Arc::new(owned), account: known.account }

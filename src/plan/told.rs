@@ -41,7 +41,8 @@ pub struct Told {
 /// What becomes of a field; None where it is not there.
 #[derive(Debug, Clone, Serialize)]
 pub struct Field {
-    field: String,
+    #[serde(rename = "field")]
+    key: String,
     from: Option<Box<RawValue>>,
     to: Option<Box<RawValue>>,
 }
@@ -86,9 +87,9 @@ impl Change {
         };
         let members = endpoints(&before).zip(endpoints(&after));
         told.fields = fields(&before, &after);
-        told.fields.retain(|field| !(field.field == "name" && told.action == Action::Create));
+        told.fields.retain(|field| !(field.key == "name" && told.action == Action::Create));
         if let Some((before, after)) = members {
-            told.fields.retain(|field| field.field != "endpoints");
+            told.fields.retain(|field| field.key != "endpoints");
             told.members = self::members(&before, &after, known);
         }
         told
@@ -108,7 +109,7 @@ fn differs(field: &str, from: Option<&RawValue>, to: Option<&RawValue>) -> Optio
         _ => false,
     };
     (!is_same).then(|| Field {
-        field: field.to_owned(),
+        key: field.to_owned(),
         from: from.map(ToOwned::to_owned),
         to: to.map(ToOwned::to_owned),
     })
@@ -139,7 +140,7 @@ fn members(before: &Document, after: &Document, known: &Known) -> Vec<Member> {
             _ => fields(&old.unwrap_or_default(), &new.unwrap_or_default()),
         };
         if action == Action::Create {
-            changed.retain(|field| field.field != "type");
+            changed.retain(|field| field.key != "type");
         }
         let name = known.called(id).into_iter().next();
         let is_told = action != Action::Change || !changed.is_empty();
@@ -180,8 +181,8 @@ impl fmt::Display for Field {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let value = |value: &Option<Box<RawValue>>| value.as_ref().map_or("none", |raw| raw.get()).to_owned();
         match self.from {
-            None => write!(f, "{} {}", self.field, value(&self.to)),
-            Some(_) => write!(f, "{} {} -> {}", self.field, value(&self.from), value(&self.to)),
+            None => write!(f, "{} {}", self.key, value(&self.to)),
+            Some(_) => write!(f, "{} {} -> {}", self.key, value(&self.from), value(&self.to)),
         }
     }
 }
