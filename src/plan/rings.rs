@@ -10,7 +10,7 @@ use crate::document::Document;
 use crate::kazoo::account::AccountId;
 use crate::kazoo::documents::{is_deleted, is_of_type};
 use crate::kazoo::group;
-use crate::kazoo::rings::{Call, Element, Module, Reading, Ring, Rings, Strategy, rings};
+use crate::kazoo::rings::{Call, Element, Failure, Module, Reading, Ring, Rings, Strategy, TooLarge, rings};
 use crate::kazoo::views::OWNED;
 
 use super::changes::Change;
@@ -29,7 +29,7 @@ pub struct Differs {
     id: String,
     /// What it is to be called.
     name: Option<String>,
-    /// What rings now; None if it is not there, or is too large to be told.
+    /// What rings now; None if it is not there.
     before: Option<Rings>,
     /// What would.
     after: Option<Rings>,
@@ -43,7 +43,7 @@ pub struct Differs {
 pub struct Compared {
     /// The groups that do.
     pub differ: Vec<Differs>,
-    /// How many more may, which were not looked at.
+    /// How many more may, which were not looked at or are too large to be told.
     pub not_compared: usize,
 }
 
@@ -59,16 +59,21 @@ pub fn compare(known: &Known, changes: &[Change], now: i64) -> Compared {
     documents.extend(changes.iter().map(|change| (change.id.to_string(), Arc::new(change.after.clone()))));
     let after = Moment { documents, owned: before.owned.clone(), account: before.account };
     let reached = reached(changes, [&before, &after]);
-    let not_compared = reached.len().saturating_sub(GROUPS);
-    let differ = reached.into_iter().take(GROUPS).filter_map(|id| {
-        let (old, new) = (before.rings(&id, now), after.rings(&id, now));
-        let all = [&old, &new].into_iter().flatten().flat_map(|rings| &rings.rings);
-        let names =
-            all.filter_map(|ring| Some((ring.id.clone(), known.called(&ring.id).into_iter().next()?))).collect();
-        let name = after.documents.get(&id).and_then(|group| group.text("name"));
-        (old != new).then_some(Differs { id, name, before: old, after: new, names })
-    });
-    Compared { differ: differ.collect(), not_compared }
+    let mut compared = Compared { differ: Vec::new(), not_compared: reached.len().saturating_sub(GROUPS) };
+    for id in reached.into_iter().take(GROUPS) {
+        let (Ok(old), Ok(new)) = (before.rings(&id, now), after.rings(&id, now)) else {
+            compared.not_compared += 1;
+            continue;
+        };
+        if whom(old.as_ref()) != whom(new.as_ref()) {
+            let all = [&old, &new].into_iter().flatten().flat_map(|rings| &rings.rings);
+            let called = |ring: &Ring| Some((ring.id.clone(), known.called(&ring.id).into_iter().next()?));
+            let names = all.filter_map(called).collect();
+            let name = after.documents.get(&id).and_then(|group| group.text("name"));
+            compared.differ.push(Differs { id, name, before: old, after: new, names });
+        }
+    }
+    compared
 }
 
 /// The groups that are changed, and those that have them as members, by whatever way.
@@ -111,15 +116,19 @@ impl Moment {
         Self { documents, owned: Arc::new(owned), account: known.account }
     }
 
-    /// Whom a group rings; None if it is not there, or too large to be told.
-    fn rings(&self, id: &str, now: i64) -> Option<Rings> {
-        self.documents.get(id).filter(|group| !is_deleted(group))?;
+    /// Whom a group rings; None if it is not there.
+    ///
+    /// Errors: it is too large to be told.
+    fn rings(&self, id: &str, now: i64) -> Result<Option<Rings>, TooLarge> {
+        if self.documents.get(id).is_none_or(|group| is_deleted(group)) {
+            return Ok(None);
+        }
         let element = Element::of_group(id, Module::RingGroup, Strategy::Simultaneous);
         let mut reading = Reading::of(element, self.account);
         for _ in 0..ROUNDS {
             let wanted = reading.wanted().clone();
             if wanted.is_empty() {
-                return rings(&reading, &Call { now, ..Call::default() }).ok();
+                return rings(&reading, &Call { now, ..Call::default() }).map(Some);
             }
             let documents = wanted.documents.iter().filter_map(|id| self.documents.get(id).cloned()).collect();
             let devices = wanted.owned.iter().flat_map(|user| {
@@ -128,55 +137,43 @@ impl Moment {
             });
             reading.take(documents, devices.collect());
         }
-        None
+        Err(TooLarge)
     }
+}
+
+/// What rings and what goes wrong, which is what counts; a group that is not there rings nobody.
+fn whom(rings: Option<&Rings>) -> (&[Ring], Option<Failure>) {
+    rings.map_or((&[], Some(Failure::Nobody)), |rings| (&rings.rings, rings.failure))
 }
 
 impl fmt::Display for Differs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let nobody = Vec::new();
-        let of = |rings: &'_ Option<Rings>| rings.as_ref().map_or(nobody.clone(), |rings| rings.rings.clone());
-        let (old, new) = (of(&self.before), of(&self.after));
-        let mut said = Vec::new();
+        write!(f, "    rings by {:?}: ", self.name.as_deref().unwrap_or(&self.id))?;
+        let ((old, old_failure), (new, failure)) = (whom(self.before.as_ref()), whom(self.after.as_ref()));
         let mut seen = HashSet::new();
-        for ring in &new {
-            let called = self.called(ring);
-            if !seen.insert(&ring.id) {
-                continue;
-            }
-            match old.iter().find(|other| other.id == ring.id) {
-                None => said.push(format!("+ {called}{}", timed(ring))),
-                Some(other) if (other.delay, other.timeout) != (ring.delay, ring.timeout) => {
-                    said.push(format!("~ {called}{} instead of{}", timed(ring), or_at_once(other)));
-                }
-                Some(_) => {}
+        let mut said = Vec::new();
+        for id in new.iter().chain(old).map(|ring| &ring.id).filter(|id| seen.insert(*id)) {
+            let called = self.names.get(id).map_or_else(|| id.clone(), |name| format!("{name} ({id})"));
+            match (times(old, id), times(new, id)) {
+                (None, Some(times)) => said.push(format!("+ {called} {times}")),
+                (Some(_), None) => said.push(format!("- {called}")),
+                (Some(old), Some(new)) if old != new => said.push(format!("~ {called} {new}, not {old}")),
+                _ => {}
             }
         }
-        let gone = old.iter().filter(|ring| new.iter().all(|other| other.id != ring.id));
-        said.extend(gone.map(|ring| format!("- {}", self.called(ring))));
-        let failure = |rings: &Option<Rings>| rings.as_ref().and_then(|rings| rings.failure);
-        if failure(&self.before) != failure(&self.after) {
-            said.push(failure(&self.after).map_or_else(|| "it rings again".to_owned(), |failure| failure.to_string()));
+        if let Some(failure) = failure.filter(|failure| old_failure != Some(*failure)) {
+            said.push(failure.to_string());
         }
-        if said.is_empty() {
-            said.push(if self.after.is_some() { "what is left out, or the order" } else { "nobody" }.to_owned());
-        }
-        writeln!(f, "    rings by {:?}: {}", self.name.as_deref().unwrap_or(&self.id), said.join("; "))
+        writeln!(f, "{}", if said.is_empty() { "the same in another order".to_owned() } else { said.join("; ") })
     }
 }
 
-impl Differs {
-    fn called(&self, ring: &Ring) -> String {
-        self.names.get(&ring.id).map_or_else(|| ring.id.clone(), |name| format!("{name} ({})", ring.id))
-    }
-}
-
-fn timed(ring: &Ring) -> String {
-    let delay = (ring.delay > 0).then(|| format!(" after {} s", ring.delay));
-    let timeout = ring.timeout.map(|timeout| format!(" for {timeout} s"));
-    [delay, timeout].into_iter().flatten().collect()
-}
-
-fn or_at_once(ring: &Ring) -> String {
-    Some(timed(ring)).filter(|text| !text.is_empty()).unwrap_or_else(|| " at once".to_owned())
+/// When a device rings; None if it does not.
+fn times(rings: &[Ring], id: &str) -> Option<String> {
+    let times = rings.iter().filter(|ring| ring.id == id).map(|ring| {
+        let delay = if ring.delay > 0 { format!("after {} s", ring.delay) } else { "at once".to_owned() };
+        ring.timeout.map_or_else(|| delay.clone(), |timeout| format!("{delay} for {timeout} s"))
+    });
+    let times: Vec<String> = times.collect();
+    (!times.is_empty()).then(|| times.join(" and "))
 }
