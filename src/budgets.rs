@@ -31,22 +31,9 @@ pub struct Budgets {
     #[arg(long, env = "CROSSBAR_MAX_NESTING", default_value = "512", value_parser = depth(), value_name = "LEVELS")]
     pub max_nesting: usize,
 
-    /// How many values data may hold that are checked by a schema; over it 400
-    #[arg(long, env = "CROSSBAR_MAX_VALUES", default_value = "100000", value_parser = at_least_one(), value_name = "NUMBER")]
-    pub max_values: usize,
-
-    /// How many findings about data are named; what else is wrong is counted
-    #[arg(long, env = "CROSSBAR_MAX_FINDINGS", default_value = "100", value_parser = at_least_one(), value_name = "NUMBER")]
-    pub max_findings: usize,
-
-    /// How many endpoints a group may have; over it 400
-    #[arg(long, env = "CROSSBAR_MAX_ENDPOINTS", default_value = "10000", value_parser = at_least_one(), value_name = "NUMBER")]
-    pub max_endpoints: usize,
-
-    /// How many bytes the rows of lists may have that a view makes of one group: its row, once for each of its users; over
-    /// it 400
-    #[arg(long, env = "CROSSBAR_MAX_ROWS", default_value = "16000000", value_parser = at_least_one(), value_name = "BYTES")]
-    pub max_rows: usize,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub written: WrittenBudgets,
 
     /// How many conditions a filter may have; over it 400
     #[arg(long, env = "CROSSBAR_MAX_CONDITIONS", default_value = "100", value_parser = at_least_one(), value_name = "NUMBER")]
@@ -94,6 +81,40 @@ pub struct Budgets {
 }
 
 impl Budgets {
+    /// How much of data a schema checks.
+    pub fn of_data(&self) -> schema::Limits {
+        self.written.of_data()
+    }
+
+    /// How large a group may be.
+    pub fn of_groups(&self) -> group::Limits {
+        self.written.of_groups()
+    }
+}
+
+/// The bounds of what is written, by a request or otherwise.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Budgets")]
+pub struct WrittenBudgets {
+    /// How many values data may hold that are checked by a schema; over it 400
+    #[arg(long, env = "CROSSBAR_MAX_VALUES", default_value = "100000", value_parser = at_least_one(), value_name = "NUMBER")]
+    pub max_values: usize,
+
+    /// How many findings about data are named; what else is wrong is counted
+    #[arg(long, env = "CROSSBAR_MAX_FINDINGS", default_value = "100", value_parser = at_least_one(), value_name = "NUMBER")]
+    pub max_findings: usize,
+
+    /// How many endpoints a group may have; over it 400
+    #[arg(long, env = "CROSSBAR_MAX_ENDPOINTS", default_value = "10000", value_parser = at_least_one(), value_name = "NUMBER")]
+    pub max_endpoints: usize,
+
+    /// How many bytes the rows of lists may have that a view makes of one group: its row, once for each of its users; over
+    /// it 400
+    #[arg(long, env = "CROSSBAR_MAX_ROWS", default_value = "16000000", value_parser = at_least_one(), value_name = "BYTES")]
+    pub max_rows: usize,
+}
+
+impl WrittenBudgets {
     /// How much of data a schema checks.
     pub fn of_data(&self) -> schema::Limits {
         schema::Limits { values: self.max_values, findings: self.max_findings }

@@ -8,7 +8,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// More bytes than these are none of what we read.
-const LONGEST: u64 = 1024 * 1024;
+const LONGEST: u64 = MEBIBYTE;
+
+const MEBIBYTE: u64 = 1024 * 1024;
 
 /// In a file's mode: who is neither its owner nor of its group may read it.
 const OTHERS_READ: u32 = 0o004;
@@ -42,7 +44,13 @@ impl From<BadFile> for io::Error {
 /// Errors: it can't be read, or has more than 1 MiB.
 pub fn read(file: &Path) -> Result<Vec<u8>, BadFile> {
     let opened = File::open(file).map_err(|error| BadFile::new(file, error))?;
-    read_opened(file, &opened)
+    read_opened(file, &opened, LONGEST)
+}
+
+/// The same of one that may have so many MiB.
+pub fn read_large(file: &Path, mebibytes: u64) -> Result<Vec<u8>, BadFile> {
+    let opened = File::open(file).map_err(|error| BadFile::new(file, error))?;
+    read_opened(file, &opened, mebibytes * MEBIBYTE)
 }
 
 /// The same of a file that nobody but its owner and its group should read. Where others may, the log says so.
@@ -55,7 +63,7 @@ pub fn read_secret(file: &Path) -> Result<Vec<u8>, BadFile> {
             file.display()
         );
     }
-    read_opened(file, &opened)
+    read_opened(file, &opened, LONGEST)
 }
 
 /// The file of a credential that systemd gives the service, if it does.
@@ -64,11 +72,11 @@ pub fn credential(name: &str) -> Option<PathBuf> {
     file.exists().then_some(file)
 }
 
-fn read_opened(file: &Path, opened: &File) -> Result<Vec<u8>, BadFile> {
+fn read_opened(file: &Path, opened: &File, longest: u64) -> Result<Vec<u8>, BadFile> {
     let mut bytes = Vec::new();
-    let read = opened.take(LONGEST + 1).read_to_end(&mut bytes).map_err(|error| BadFile::new(file, error))?;
-    if read as u64 > LONGEST {
-        return Err(BadFile::new(file, "it is longer than 1 MiB"));
+    let read = opened.take(longest + 1).read_to_end(&mut bytes).map_err(|error| BadFile::new(file, error))?;
+    if read as u64 > longest {
+        return Err(BadFile::new(file, format!("it is longer than {} MiB", longest / MEBIBYTE)));
     }
     Ok(bytes)
 }

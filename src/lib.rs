@@ -17,7 +17,7 @@
 //! request may cost, [`caching`] what is kept in memory. Work that keeps a processor busy is done [`aside`]. [`notices`] tells
 //! Kazoo's nodes of what is written, [`background`] is the work that goes on beside requests, [`admin`] what operators'
 //! machines ask. [`ringing`] reads what says whom a group rings. [`tls`] is who is believed over it, [`files`] reads what operators name. [`operate`] is what operators do
-//! beside a running service, [`backup`] what they keep of an embedded store. [`Application`] puts them together.
+//! beside a running service, [`plan`] makes groups what a file says, [`backup`] what they keep of an embedded store. [`Application`] puts them together.
 
 #![forbid(unsafe_code)]
 
@@ -42,6 +42,7 @@ pub mod logging;
 pub mod metrics;
 pub mod notices;
 pub mod operate;
+pub mod plan;
 pub mod ringing;
 pub mod store;
 pub mod tls;

@@ -1,5 +1,7 @@
 //! What is told of an account's groups.
 
+use std::process::ExitCode;
+
 use anyhow::Context;
 
 use crossbar_groups::config::{GroupsCommand, RingsArguments};
@@ -9,11 +11,15 @@ use crossbar_groups::world::World;
 use crossbar_groups::{files, open_store, ringing};
 
 use super::output::{print, print_json};
+use super::plan;
 
 /// Does what is asked of groups.
-pub async fn groups(command: GroupsCommand) -> anyhow::Result<()> {
+pub async fn groups(command: GroupsCommand) -> anyhow::Result<ExitCode> {
     match command {
-        GroupsCommand::Rings(arguments) => tell_rings(*arguments).await,
+        GroupsCommand::Rings(arguments) => tell_rings(*arguments).await.map(|()| ExitCode::SUCCESS),
+        GroupsCommand::Plan(arguments) => plan::plan(*arguments).await,
+        GroupsCommand::Apply(arguments) => plan::apply(*arguments).await,
+        GroupsCommand::Export(arguments) => plan::export(arguments).await,
     }
 }
 

@@ -6,6 +6,7 @@ mod dumps;
 mod groups;
 mod operate;
 mod output;
+mod plan;
 mod serve;
 
 use std::process::ExitCode;
@@ -27,7 +28,7 @@ pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Export(arguments) => dumps::export(arguments).await,
         Command::Backup(arguments) => backups::backup(arguments).await,
         Command::Restore(arguments) => backups::restore(arguments).await,
-        Command::Groups(command) => groups::groups(command).await,
+        Command::Groups(command) => return groups::groups(command).await,
         Command::Views(command) => return operate::views(command).await,
         Command::Doctor(arguments) => return operate::doctor(arguments).await,
         Command::Audit(arguments) => return operate::audit(*arguments).await,

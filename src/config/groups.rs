@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Subcommand};
 
-use super::StoreArgument;
+use super::{ApplyArguments, ExportPlanArguments, PlanArguments, StoreArgument};
 use crate::kazoo::account::AccountId;
 use crate::kazoo::rings::{Module, Strategy};
 
@@ -13,6 +13,13 @@ use crate::kazoo::rings::{Module, Strategy};
 pub enum GroupsCommand {
     /// Tell who rings where a callflow rings a group, in which order, and who does not and why, as Kazoo 4.3 does it
     Rings(Box<RingsArguments>),
+    /// Tell what a file of accounts and groups would create, change and delete, and what would ring differently; exit
+    /// status 1 if it can't be done. Writes nothing
+    Plan(Box<PlanArguments>),
+    /// Make groups what such a file says: each account whole or not at all. Doing it again changes nothing
+    Apply(Box<ApplyArguments>),
+    /// Write the file of what is there to standard output
+    Export(ExportPlanArguments),
 }
 
 /// `groups rings`

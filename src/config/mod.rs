@@ -1,6 +1,7 @@
 //! The command line: every flag, its environment variable and its default, in one place.
 
 mod groups;
+mod plan;
 mod secret;
 mod store;
 mod tls;
@@ -24,6 +25,7 @@ use crate::notices::{Broker, Settings};
 use crate::tls::Authorities;
 
 pub use groups::{GroupsCommand, RingsArguments};
+pub use plan::{ApplyArguments, ExportPlanArguments, PlanArguments};
 pub use store::{NoStore, StoreArgument, StoreLocation};
 pub use tls::{TlsArguments, TrustArgument};
 
@@ -61,7 +63,7 @@ pub enum Command {
     Doctor(ScopeArguments),
     /// Find what Kazoo leaves behind: dangling endpoints, skipped groups, wrong accounts, conflicts; exit status 1 if any
     Audit(Box<AuditArguments>),
-    /// Tell what hangs on an account's groups
+    /// Tell what hangs on accounts' groups, and make groups what a file says
     #[command(subcommand)]
     Groups(GroupsCommand),
     /// Carry documents, revisions and attachments from one store to another; may be stopped and started again

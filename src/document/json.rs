@@ -257,7 +257,7 @@ pub fn fields(object: &RawValue) -> Vec<(String, &RawValue)> {
 
 /// Any JSON, for property tests.
 #[cfg(test)]
-pub(super) fn any_tree() -> proptest::strategy::BoxedStrategy<Value> {
+pub(crate) fn any_tree() -> proptest::strategy::BoxedStrategy<Value> {
     use proptest::prelude::*;
 
     let scalar = prop_oneof![

@@ -21,7 +21,7 @@ use crate::kazoo::account::{ACCOUNTS, Account, AccountId};
 use crate::store::{Attachments, Server};
 
 /// How many databases are worked on at a time.
-const PARALLEL: usize = 16;
+pub(crate) const PARALLEL: usize = 16;
 
 /// How many lines of details people are shown; the JSON has all.
 const SHOWN: usize = 50;

@@ -30,6 +30,7 @@ mod nodes;
 mod notices;
 mod operate;
 mod paging;
+mod plan;
 mod ready;
 mod rings;
 mod secrets;

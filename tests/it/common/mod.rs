@@ -151,6 +151,14 @@ impl TestStore {
         }
     }
 
+    /// Closes an embedded store while another process may open it, and opens it again.
+    pub fn lent<T>(&mut self, give: impl FnOnce(&Path) -> T) -> T {
+        self.opened = None;
+        let given = give(self.folder.as_ref().unwrap().path());
+        self.take_back();
+        given
+    }
+
     /// Closes an embedded store, so that another process can open it; gives its folder.
     pub fn close(self) -> TempDir {
         drop(self.opened);
