@@ -30,6 +30,7 @@ mod rights;
 mod rings;
 mod schemas;
 mod sign_in;
+mod used;
 mod writers;
 
 use std::sync::Arc;
@@ -292,6 +293,7 @@ impl Authorized<'_> {
             (Resource::Document(kind, id), Verb::Patch) => Box::pin(documents::patch(self, kind, id)).await,
             (Resource::Document(kind, id), Verb::Delete) => Box::pin(documents::delete(self, kind, id)).await,
             (Resource::Rings(kind, id), Verb::Get) => Box::pin(rings::rung(self, kind, id)).await,
+            (Resource::UsedBy(kind, id), Verb::Get) => Box::pin(used::told(self, kind, id)).await,
             _ => Box::pin(self.api.schemas(self.incoming, self.path)).await,
         }
     }

@@ -13,6 +13,29 @@ use crate::kazoo::rings::{Module, Strategy};
 pub enum GroupsCommand {
     /// Tell who rings where a callflow rings a group, in which order, and who does not and why, as Kazoo 4.3 does it
     Rings(Box<RingsArguments>),
+
+    /// Tell what names a group: callflows, other groups, users and devices, and where
+    UsedBy(UsedByArguments),
+}
+
+/// `groups used-by`
+#[derive(Debug, Args)]
+pub struct UsedByArguments {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub store: StoreArgument,
+
+    /// The account
+    #[arg(long, value_name = "ID")]
+    pub account: AccountId,
+
+    /// The group's id
+    #[arg(value_name = "GROUP")]
+    pub group: String,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `groups rings`
@@ -42,6 +65,10 @@ pub struct RingsArguments {
     /// By which module: ring_group, page_group or group (default: ring_group; of an element, the one that it tells)
     #[arg(long, value_name = "MODULE")]
     pub module: Option<Module>,
+
+    /// Tell it of each element of a callflow that names the group, too
+    #[arg(long, conflicts_with = "element")]
+    pub callflows: bool,
 
     /// The device that calls, which does not ring
     #[arg(long, value_name = "ID")]

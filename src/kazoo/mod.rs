@@ -20,5 +20,6 @@ pub mod schema;
 pub mod sign_in;
 pub mod time;
 pub mod token;
+pub mod used;
 pub mod verb;
 pub mod views;

@@ -36,3 +36,4 @@ mod secrets;
 mod store;
 mod system;
 mod tls;
+mod used;
