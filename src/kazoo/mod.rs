@@ -12,6 +12,7 @@ pub mod kind;
 pub mod login_attempt;
 pub mod merge;
 pub mod notice;
+pub mod owners;
 pub mod page;
 pub mod profile;
 pub mod restrictions;

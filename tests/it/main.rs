@@ -29,6 +29,7 @@ mod memory;
 mod nodes;
 mod notices;
 mod operate;
+mod owners;
 mod paging;
 mod ready;
 mod rings;
