@@ -16,8 +16,9 @@
 //! the time and new ids, [`metrics`] what is counted, [`logging`] the log, [`config`] the command line, [`budgets`] what a
 //! request may cost, [`caching`] what is kept in memory. Work that keeps a processor busy is done [`aside`]. [`notices`] tells
 //! Kazoo's nodes of what is written, [`background`] is the work that goes on beside requests, [`admin`] what operators'
-//! machines ask. [`ringing`] reads what says whom a group rings. [`tls`] is who is believed over it, [`files`] reads what operators name. [`operate`] is what operators do
-//! beside a running service, [`plan`] makes groups what a file says, [`backup`] what they keep of an embedded store. [`Application`] puts them together.
+//! machines ask. [`ringing`] reads what says whom a group rings, [`using`] what names one. [`tls`] is who is believed over
+//! it, [`files`] reads what operators name. [`operate`] is what operators do beside a running service, [`plan`] makes groups
+//! what a file says, [`backup`] is what they keep of an embedded store. [`Application`] puts them together.
 
 #![forbid(unsafe_code)]
 
@@ -46,6 +47,7 @@ pub mod plan;
 pub mod ringing;
 pub mod store;
 pub mod tls;
+pub mod using;
 pub mod world;
 
 use std::io;

@@ -2,11 +2,15 @@
 
 use futures::future::try_join;
 
-use crate::document::DocId;
+use crate::document::{DocId, Document};
 use crate::kazoo::account::AccountId;
-use crate::kazoo::rings::{DEPTH, Element, Reading, TooLarge};
+use crate::kazoo::rings::{
+    self, Call, DEPTH, ELEMENTS, Element, InCallflow, Named, Reading, Rings, TooLarge, WithCallflows, rings_of,
+};
+use crate::kazoo::used::CALLFLOW;
 use crate::kazoo::views::OWNED;
 use crate::store::{self, Store};
+use crate::using::{TooMany, looked_at};
 
 /// How often is read at the most: for the groups of each level, then for devices and for their owners.
 const ROUNDS: usize = DEPTH + 3;
@@ -21,10 +25,22 @@ pub async fn read<E: From<store::Error> + From<TooLarge>>(
     store: &dyn Store,
     account: AccountId,
     element: Element,
+    grow: impl FnMut(usize) -> Result<(), E>,
+) -> Result<Reading, E> {
+    read_all(store, account, vec![element], grow).await
+}
+
+/// The same for many elements, in no more requests than for one.
+///
+/// Errors: those of [`read`].
+pub async fn read_all<E: From<store::Error> + From<TooLarge>>(
+    store: &dyn Store,
+    account: AccountId,
+    elements: Vec<Element>,
     mut grow: impl FnMut(usize) -> Result<(), E>,
 ) -> Result<Reading, E> {
+    let mut reading = Reading::of_all(elements, account);
     let database = account.database();
-    let mut reading = Reading::of(element, account);
     for _ in 0..ROUNDS {
         let wanted = reading.wanted().clone();
         if wanted.is_empty() {
@@ -45,4 +61,42 @@ pub async fn read<E: From<store::Error> + From<TooLarge>>(
         reading.take(documents, devices);
     }
     Err(TooLarge.into())
+}
+
+/// The elements of an account's callflows that name a group, in the order of the callflows' ids.
+///
+/// Errors: the store fails, [`TooMany`], or [`TooLarge`] where there are more than [`ELEMENTS`].
+pub async fn naming<E: From<store::Error> + From<TooLarge> + From<TooMany>>(
+    store: &dyn Store,
+    account: AccountId,
+    group: &str,
+) -> Result<Vec<Named>, E> {
+    let group = group.to_owned();
+    let look_at = move |named: &mut Vec<Named>, callflow: &Document| {
+        if named.len() <= ELEMENTS {
+            named.extend(rings::naming(callflow, &group));
+        }
+    };
+    let named = looked_at::<_, E>(store, account, &[CALLFLOW], Vec::new(), look_at).await?;
+    if named.len() > ELEMENTS { Err(TooLarge.into()) } else { Ok(named) }
+}
+
+/// Says whom each element of a reading rings, the first of which is the group's own, and the others those of `named`.
+///
+/// Errors: [`TooLarge`].
+pub fn tell<R>(
+    reading: &Reading,
+    named: Option<Vec<Named>>,
+    call: &Call,
+    told: impl Fn(Rings) -> R,
+) -> Result<WithCallflows<R>, TooLarge> {
+    let mut elements = reading.elements().iter();
+    let mut next = || elements.next().map_or_else(|| Ok(Rings::default()), |element| rings_of(reading, element, call));
+    let rings = told(next()?);
+    let in_callflow = |named: Named| {
+        let rings = named.element.is_some().then(&mut next).transpose()?.map(&told);
+        Ok(InCallflow { named, rings })
+    };
+    let callflows = named.map(|named| named.into_iter().map(in_callflow).collect()).transpose()?;
+    Ok(WithCallflows { rings, callflows })
 }

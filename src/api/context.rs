@@ -64,6 +64,8 @@ pub(super) struct Authorized<'r> {
     pub(super) identity: Arc<Identity>,
     /// The account that it is about.
     pub(super) account: Arc<Account>,
+    /// Whose documents lists show, if not all.
+    pub(super) user: Option<String>,
 }
 
 impl Authorized<'_> {

@@ -25,6 +25,7 @@ use super::answer::Answer;
 use super::body::ContentType;
 use super::context::Authorized;
 use super::error::{Error, echo};
+use super::used;
 
 /// How many bytes of what is wrong are told at the most.
 const LONGEST_ECHO: usize = 4_096;
@@ -104,9 +105,13 @@ async fn patch_once(authorized: &Authorized<'_>, kind: &'static Kind, id: &str) 
     Ok(shown(kind, Arc::new(document), documents::public, revision).await)
 }
 
-/// `DELETE …/{noun}/{id}`: softly. The document stays, and is found by nobody.
+/// `DELETE …/{noun}/{id}`: softly. The document stays, and is found by nobody. With `unless_used` only what nothing names is
+/// deleted.
 pub async fn delete(authorized: &Authorized<'_>, kind: &'static Kind, id: &str) -> Result<Answer, Error> {
     let (existing, revision) = load(authorized, kind, id).await?;
+    if authorized.incoming.is_true("unless_used", false) {
+        used::must_be_unused(authorized, id).await?;
+    }
     let document = documents::delete(&existing, &author(authorized));
     let revision = write_over(authorized, &document, revision).await?;
     Ok(shown(kind, Arc::new(document), documents::public_deleted, revision).await)

@@ -12,7 +12,9 @@ use crate::budgets::Budget;
 use crate::document::json;
 use crate::kazoo::rings::{DEPTH, MEMBERS, TooLarge};
 use crate::kazoo::schema::{ValidationErrors, validation_error};
+use crate::kazoo::used::UsedBy;
 use crate::store;
+use crate::using::{self, TooMany};
 
 /// The most bytes of what a client sent that an error says again.
 const LONGEST_ECHO: usize = 64 * 1024;
@@ -65,6 +67,9 @@ pub enum Error {
     /// It would cost more than it may: the bound, and how much that is.
     #[error("over the budget of {0}: {1}")]
     OverBudget(Budget, usize),
+    /// What was to be deleted only unless something names it is named.
+    #[error("it is used in {} places", .0.places())]
+    InUse(Box<UsedBy>),
     /// The store failed, or found a conflict.
     #[error(transparent)]
     Store(#[from] store::Error),
@@ -163,6 +168,7 @@ impl Error {
             Self::UnsupportedMediaType => Err(StatusCode::UNSUPPORTED_MEDIA_TYPE),
             Self::PreconditionFailed => Err(StatusCode::PRECONDITION_FAILED),
             Self::OverBudget(budget, most) => Ok(over_budget(*budget, *most)),
+            Self::InUse(used) => body(StatusCode::CONFLICT, "in_use", serde_json::to_value(used).unwrap_or_default()),
             Self::Store(store::Error::Conflict) => {
                 system(StatusCode::CONFLICT, "datastore_conflict", "conflicting documents")
             }
@@ -286,6 +292,11 @@ fn over_budget(budget: Budget, most: usize) -> ErrorBody {
                 format!("Who rings is told of groups up to {DEPTH} levels deep, and of up to {most} members in all");
             told(StatusCode::BAD_REQUEST, "too_large", text)
         }
+        Budget::Uses => {
+            let text =
+                format!("What uses a group is told of accounts of up to {most} callflows, groups, users and devices");
+            told(StatusCode::BAD_REQUEST, "too_large", text)
+        }
         Budget::Answer => {
             let text = format!("The answer would be more than {most} bytes: ask for pages");
             told(StatusCode::BAD_REQUEST, "too_large", text)
@@ -347,6 +358,12 @@ impl InvalidBody {
 impl From<TooLarge> for Error {
     fn from(_: TooLarge) -> Self {
         Self::OverBudget(Budget::Rings, MEMBERS)
+    }
+}
+
+impl From<TooMany> for Error {
+    fn from(_: TooMany) -> Self {
+        Self::OverBudget(Budget::Uses, using::DOCUMENTS)
     }
 }
 

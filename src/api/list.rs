@@ -54,7 +54,7 @@ pub async fn list(authorized: &Authorized<'_>, kind: &'static Kind) -> Result<An
             let wanted = Wanted {
                 account: authorized.account.id,
                 noun: kind.noun,
-                user: authorized.path.user.clone(),
+                user: authorized.user.clone(),
                 start: start.as_ref().map(Term::encode),
                 size: size.map(PageSize::get),
             };
@@ -88,7 +88,7 @@ async fn gather(
         // it comes before all texts
         Some(Term::True) | None => None,
     };
-    let (view, query) = match (&authorized.path.user, from) {
+    let (view, query) = match (&authorized.user, from) {
         (None, None) => (kind.listing, Query::all()),
         (None, Some(id)) => (kind.listing, Query::from_key(id)),
         (Some(user), None) => (kind.listing_by_user, Query::of_key(user)),

@@ -30,6 +30,7 @@ mod rights;
 mod rings;
 mod schemas;
 mod sign_in;
+mod used;
 mod writers;
 
 use std::sync::Arc;
@@ -247,6 +248,7 @@ impl Api {
         }
         let account = account.ok_or(auth::Error::Forbidden)?;
         self.auth.decide(async |evidence| evidence.must_be_let_act_on(&identity, account.id).await).await?;
+        let user = self.shown_user(&identity, account.id, path).await?;
         let listens = events::are_wanted(incoming, path, verb);
         if !listens {
             frame.negotiate(request, incoming)?;
@@ -256,10 +258,10 @@ impl Api {
         }
         self.must_exist(&account, path).await?;
         if listens {
-            return events::listen(self, incoming, path, frame, &identity, account.id);
+            return events::listen(self, incoming, path, frame, &identity, (account.id, user));
         }
 
-        let authorized = Authorized { api: self, incoming, path, frame, identity, account };
+        let authorized = Authorized { api: self, incoming, path, frame, identity, account, user };
         let answer = authorized.answer(verb).await?;
         frame.respond(answer, &self.budgets).await
     }
@@ -292,6 +294,7 @@ impl Authorized<'_> {
             (Resource::Document(kind, id), Verb::Patch) => Box::pin(documents::patch(self, kind, id)).await,
             (Resource::Document(kind, id), Verb::Delete) => Box::pin(documents::delete(self, kind, id)).await,
             (Resource::Rings(kind, id), Verb::Get) => Box::pin(rings::rung(self, kind, id)).await,
+            (Resource::UsedBy(kind, id), Verb::Get) => Box::pin(used::told(self, kind, id)).await,
             _ => Box::pin(self.api.schemas(self.incoming, self.path)).await,
         }
     }

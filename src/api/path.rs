@@ -142,6 +142,7 @@ impl Nouns {
             (Noun::Documents(kind), []) => Resource::Documents(kind),
             (Noun::Documents(kind), [id]) => Resource::Document(kind, id.clone()),
             (Noun::Documents(kind), [id, last]) if last == "rings" => Resource::Rings(kind, id.clone()),
+            (Noun::Documents(kind), [id, last]) if last == "used_by" => Resource::UsedBy(kind, id.clone()),
             (Noun::UserAuth, []) if alone => Resource::UserAuth,
             (Noun::ApiAuth, []) if alone => Resource::ApiAuth,
             (Noun::Schemas, []) => Resource::Schemas,
@@ -188,6 +189,7 @@ mod tests {
             assert_eq!(resource(unknown), Resource::Unknown, "{unknown}");
         }
         assert_eq!(resource("/v2/accounts/A/groups/G/rings"), Resource::Rings(&GROUPS, "G".to_owned()));
+        assert_eq!(resource("/v2/accounts/A/groups/G/used_by"), Resource::UsedBy(&GROUPS, "G".to_owned()));
         assert_eq!(resource("/v2/accounts/A/users/U/x/groups"), Resource::Documents(&GROUPS));
         assert_eq!(resource("/v2/schemas/groups/validation"), Resource::SchemaValidation("groups".to_owned()));
     }

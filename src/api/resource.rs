@@ -12,6 +12,8 @@ pub enum Resource {
     Document(&'static Kind, String),
     /// `…/groups/{id}/rings`: whom one of them rings, which Kazoo does not tell.
     Rings(&'static Kind, String),
+    /// `…/groups/{id}/used_by`: what names one of them, which Kazoo does not tell.
+    UsedBy(&'static Kind, String),
     /// `/v2/user_auth`
     UserAuth,
     /// `/v2/api_auth`
@@ -37,7 +39,7 @@ impl Resource {
             Self::Documents(_) => &[Verb::Put, Verb::Get],
             Self::Document(..) => &[Verb::Patch, Verb::Post, Verb::Get, Verb::Delete],
             Self::UserAuth | Self::ApiAuth | Self::SchemaValidation(_) => &[Verb::Put],
-            Self::Rings(..) | Self::Schemas | Self::Schema(_) | Self::About => &[Verb::Get],
+            Self::Rings(..) | Self::UsedBy(..) | Self::Schemas | Self::Schema(_) | Self::About => &[Verb::Get],
             Self::Account => &[Verb::Patch, Verb::Post, Verb::Put, Verb::Get, Verb::Delete],
             Self::Unknown => &[],
         }
@@ -49,6 +51,7 @@ impl Resource {
             Self::Documents(kind) => kind.noun,
             Self::Document(kind, _) => kind.route_of_one,
             Self::Rings(kind, _) => kind.route_of_rings,
+            Self::UsedBy(kind, _) => kind.route_of_uses,
             Self::UserAuth => "user_auth",
             Self::ApiAuth => "api_auth",
             Self::Schemas => "schemas",

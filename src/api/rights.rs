@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use actix_web::HttpRequest;
 
-use crate::auth::{self, Asker, Credentials, Identity};
+use crate::auth::{self, Asker, Credentials, Identity, Wanted};
 use crate::document::DocId;
 use crate::kazoo::account::{Account, AccountId};
+use crate::kazoo::documents::is_deleted;
 use crate::kazoo::verb::Verb;
 
 use super::body::Body;
@@ -15,6 +16,7 @@ use super::context::Api;
 use super::error::Error;
 use super::incoming::Incoming;
 use super::path::{NamedAccount, Path};
+use super::resource::Resource;
 
 impl Api {
     /// Whether what a request carries outside of its body is believed.
@@ -114,6 +116,37 @@ impl Api {
         Ok(())
     }
 
+    /// Sees that what is asked for is not another's, where users see their own alone; gives the user whose documents a list
+    /// shows, if not all.
+    pub(super) async fn shown_user(
+        &self,
+        identity: &Identity,
+        account: AccountId,
+        path: &Path,
+    ) -> Result<Option<String>, Error> {
+        let of_user = path.user.clone();
+        let restricted = self.auth.decide(async |evidence| evidence.restricted_to_own(identity).await);
+        if restricted.await?.is_none() {
+            return Ok(of_user);
+        }
+        let group = match &path.resource {
+            Resource::Documents(_) => None,
+            Resource::Document(_, id) | Resource::Rings(_, id) | Resource::UsedBy(_, id) => match id.parse() {
+                Ok(id) => self.store.get(&account.database(), &id).await?.filter(|group| !is_deleted(group)),
+                Err(_) => None,
+            },
+            _ => return Ok(of_user),
+        };
+        let wanted = match (&path.resource, &of_user) {
+            (Resource::Documents(_), Some(user)) => Wanted::OfUser(user),
+            (Resource::Documents(_), None) => Wanted::All,
+            _ => Wanted::Group(group.as_deref()),
+        };
+        let shown =
+            self.auth.decide(async |evidence| Ok(evidence.must_own(identity, wanted).await?.map(str::to_owned)));
+        Ok(shown.await?.or(of_user))
+    }
+
     /// Whether what was let in would be let in now. Of a fault below nothing is concluded.
     pub(super) async fn still_may(
         &self,
@@ -121,12 +154,16 @@ impl Api {
         credentials: &Credentials,
         path: &Path,
         account: AccountId,
+        shown: Option<&str>,
     ) -> bool {
         let may = async {
             let identity = self.identify(incoming, credentials).await??;
             let found = self.account(&incoming.http, path, Some(&identity)).await?;
             self.must_be_permitted(&identity, found.as_deref(), path, Verb::Get).await?;
             self.auth.decide(async |evidence| evidence.must_be_let_act_on(&identity, account).await).await?;
+            if self.shown_user(&identity, account, path).await?.as_deref() != shown {
+                return Err(auth::Error::Forbidden.into());
+            }
             match found {
                 Some(found) => self.must_exist(&found, path).await,
                 None => Ok(()),

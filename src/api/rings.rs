@@ -7,7 +7,7 @@ use serde_json::json as value;
 use crate::aside::by_size;
 use crate::document::json;
 use crate::kazoo::kind::Kind;
-use crate::kazoo::rings::{Call, Element, Module, Strategy, Told, rings};
+use crate::kazoo::rings::{Call, Element, Module, Strategy, Told};
 use crate::kazoo::schema::validation_error;
 use crate::ringing;
 
@@ -16,7 +16,7 @@ use super::context::Authorized;
 use super::documents;
 use super::error::Error;
 
-/// `GET …/{noun}/{id}/rings`, by `strategy` and `module`.
+/// `GET …/{noun}/{id}/rings`, by `strategy` and `module`; with `callflows` by each of the account's callflows, too.
 pub async fn rung(authorized: &Authorized<'_>, kind: &'static Kind, id: &str) -> Result<Answer, Error> {
     let strategy = parameter(authorized, "strategy", Strategy::Simultaneous)?;
     let module = parameter(authorized, "module", Module::RingGroup)?;
@@ -26,11 +26,20 @@ pub async fn rung(authorized: &Authorized<'_>, kind: &'static Kind, id: &str) ->
         bytes += more;
         allowance.grow(more)
     };
-    let element = Element::of_group(id, module, strategy);
-    let reading = ringing::read(authorized.api.store.as_ref(), authorized.account.id, element, grow).await?;
+    let (store, account) = (authorized.api.store.as_ref(), authorized.account.id);
+    let named = match authorized.incoming.is_true("callflows", false) {
+        true => Some(ringing::naming::<Error>(store, account, id).await?),
+        false => None,
+    };
+    let of_callflows = named.iter().flatten().filter_map(|named| named.element.clone());
+    let elements = [Element::of_group(id, module, strategy)].into_iter().chain(of_callflows).collect();
+    let reading = ringing::read_all(store, account, elements, grow).await?;
     let call = Call { now: authorized.api.world.gregorian_seconds(), ..Call::default() };
-    let told = by_size(bytes, move || rings(&reading, &call).map(|rings| json::raw(&Told::of(&reading, rings))));
-    let told = told.await?;
+    let tell = move || {
+        let told = ringing::tell(&reading, named, &call, |rings| Told::of(&reading, rings));
+        told.map(|told| json::raw(&told))
+    };
+    let told = by_size(bytes, tell).await?;
     allowance.grow(told.get().len())?;
     Ok(Answer::document(told, None))
 }

@@ -13,6 +13,7 @@ use crate::kazoo::account::{Account, AccountId};
 use crate::kazoo::documents::is_deleted;
 use crate::kazoo::erlang::integer_of;
 use crate::kazoo::javascript::is_truthy;
+use crate::kazoo::owners;
 use crate::kazoo::page::PageSize;
 use crate::kazoo::profile::Ui;
 use crate::kazoo::restrictions::{self, Restrictions};
@@ -47,6 +48,8 @@ pub struct System {
     pub page_size: Option<PageSize>,
     /// How one may sign in.
     pub(super) sign_in: sign_in::Config,
+    /// Whether users see their own groups alone.
+    pub(super) owners: owners::Config,
     /// What restricts the tokens of accounts that have no restrictions of their own.
     pub(super) restrictions: Restrictions,
 }
@@ -94,6 +97,7 @@ pub(super) struct Memory {
     pub(super) owners: Shelf<(AccountId, DocId), Owner>,
     pub(super) restrictions: Shelf<AccountId, Restrictions>,
     pub(super) sign_in: Shelf<AccountId, sign_in::Config>,
+    pub(super) owners_configs: Shelf<AccountId, owners::Config>,
     pub(super) basic: Shelf<[u8; 32], (AccountId, DocId)>,
     pub(super) system: Shelf<(), System>,
     pub(super) ui: Shelf<(), Ui>,
@@ -117,6 +121,7 @@ impl Memory {
             accounts: Shelf::new("account", remembered, &metrics, &of_names, &changes),
             owners: Shelf::new("owner", remembered, &metrics, &budget, &changes),
             restrictions: Shelf::new("restrictions", remembered, &metrics, &budget, &changes),
+            owners_configs: Shelf::new("owners", remembered, &metrics, &budget, &changes),
             sign_in: Shelf::new("sign_in", remembered, &metrics, &budget, &changes),
             basic: Shelf::new("basic", remembered, &metrics, &Arc::new(Budget::new()), &changes),
             system: Shelf::new("config", remembered, &metrics, &budget, &changes),
@@ -139,9 +144,9 @@ impl Memory {
 
     async fn read_system(&self) -> Result<Option<System>, Error> {
         let store = self.store.as_ref();
-        let ids = ["auth", "accounts", "crossbar", sign_in::SYSTEM_CONFIG, restrictions::CONFIG];
+        let ids = ["auth", "accounts", "crossbar", sign_in::SYSTEM_CONFIG, restrictions::CONFIG, owners::SYSTEM_CONFIG];
         let found = try_join_all(ids.map(|id| defaults(store, id))).await?;
-        let [auth, accounts, crossbar, sign_in, restrictions] = found.as_slice() else {
+        let [auth, accounts, crossbar, sign_in, restrictions, owners] = found.as_slice() else {
             return Ok(None);
         };
         Ok(Some(System {
@@ -150,6 +155,7 @@ impl Memory {
             master_account: accounts.text("master_account_id").and_then(|id| id.parse().ok()),
             page_size: crossbar.get("pagination_page_size").and_then(integer_of).and_then(PageSize::new),
             sign_in: sign_in::Config::of_document(sign_in),
+            owners: owners::Config::of_document(owners),
             restrictions: Restrictions::of_system(restrictions),
         }))
     }

@@ -4,11 +4,11 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
-use crossbar_groups::config::{GroupsCommand, RingsArguments};
+use crossbar_groups::config::{GroupsCommand, RingsArguments, UsedByArguments};
 use crossbar_groups::document::Document;
-use crossbar_groups::kazoo::rings::{Call, Element, Module, Told, rings};
+use crossbar_groups::kazoo::rings::{Call, Element, Module, Told};
 use crossbar_groups::world::World;
-use crossbar_groups::{files, open_store, ringing};
+use crossbar_groups::{files, open_store, ringing, using};
 
 use super::output::{print, print_json};
 use super::plan;
@@ -20,21 +20,36 @@ pub async fn groups(command: GroupsCommand) -> anyhow::Result<ExitCode> {
         GroupsCommand::Plan(arguments) => plan::plan(*arguments).await,
         GroupsCommand::Apply(arguments) => plan::apply(*arguments).await,
         GroupsCommand::Export(arguments) => plan::export(arguments).await,
+        GroupsCommand::UsedBy(arguments) => tell_uses(&arguments).await.map(|()| ExitCode::SUCCESS),
     }
 }
 
 async fn tell_rings(arguments: RingsArguments) -> anyhow::Result<()> {
     let element = element(&arguments)?;
     let store = open_store(&arguments.store.location()?, &arguments.store.options()?).await?;
-    let reading = ringing::read(store.as_ref(), arguments.account, element, |_| anyhow::Ok(())).await?;
+    let named = match arguments.group.as_deref().filter(|_| arguments.callflows) {
+        Some(group) => Some(ringing::naming::<anyhow::Error>(store.as_ref(), arguments.account, group).await?),
+        None => None,
+    };
+    let of_callflows = named.iter().flatten().filter_map(|named| named.element.clone());
+    let elements = [element].into_iter().chain(of_callflows).collect();
+    let reading = ringing::read_all(store.as_ref(), arguments.account, elements, |_| anyhow::Ok(())).await?;
     let call = Call {
         device: arguments.caller_device,
         user: arguments.caller_user,
         is_of_queue: arguments.queue,
         now: World::real().gregorian_seconds(),
     };
-    let rings = rings(&reading, &call)?;
-    if arguments.json { print_json(&rings) } else { print(&Told::of(&reading, rings).to_string()) }
+    match arguments.json {
+        true => print_json(&ringing::tell(&reading, named, &call, |rings| rings)?),
+        false => print(&ringing::tell(&reading, named, &call, |rings| Told::of(&reading, rings))?.to_string()),
+    }
+}
+
+async fn tell_uses(arguments: &UsedByArguments) -> anyhow::Result<()> {
+    let store = open_store(&arguments.store.location()?, &arguments.store.options()?).await?;
+    let used = using::used_by::<anyhow::Error>(store.as_ref(), arguments.account, &arguments.group).await?;
+    if arguments.json { print_json(&used) } else { print(&used.to_string()) }
 }
 
 /// The element that is to ring.

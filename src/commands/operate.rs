@@ -61,7 +61,7 @@ pub async fn audit(arguments: AuditArguments) -> Done {
     if !scope.json {
         print_report(&report, false)?;
     }
-    let (endpoints, groups) = report.dangling();
+    let (endpoints, groups) = report.mendable();
     let mended = match endpoints > 0 && (yes || agreed(endpoints, groups)?) {
         true => mend(store, &report, notices).await,
         false => Vec::new(),
@@ -79,12 +79,12 @@ pub async fn audit(arguments: AuditArguments) -> Done {
         let lines: String = mended.iter().map(|mended| format!("{mended}\n")).collect();
         print(&lines)?;
     }
-    // every fault was a dangling endpoint, and none is left
+    // every fault was one that is mended, and none is left
     let all_mended = mended.len() == groups && mended.iter().all(audit::Mended::is_well);
     Ok(status(report.faults.len() == endpoints && all_mended))
 }
 
-/// Removes the dangling endpoints, and waits until the broker has the notices.
+/// Mends what needs no guess, and waits until the broker has the notices.
 async fn mend(store: SharedServer, report: &audit::Report, notices: Option<Settings>) -> Vec<audit::Mended> {
     let world = World::real();
     let background = Background::here();
@@ -96,7 +96,7 @@ async fn mend(store: SharedServer, report: &audit::Report, notices: Option<Setti
 
 /// Asks on the terminal.
 fn agreed(endpoints: usize, groups: usize) -> anyhow::Result<bool> {
-    eprint!("Remove dangling endpoints: {endpoints}, from groups: {groups}? [y/N] ");
+    eprint!("Mend members: {endpoints}, of groups: {groups}? [y/N] ");
     io::stderr().flush().context(CANT_ASK)?;
     let mut answer = String::new();
     io::stdin().read_line(&mut answer).context(CANT_ASK)?;

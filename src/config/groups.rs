@@ -20,6 +20,28 @@ pub enum GroupsCommand {
     Apply(Box<ApplyArguments>),
     /// Write the file of what is there to standard output
     Export(ExportPlanArguments),
+    /// Tell what names a group: callflows, other groups, users and devices, and where
+    UsedBy(UsedByArguments),
+}
+
+/// `groups used-by`
+#[derive(Debug, Args)]
+pub struct UsedByArguments {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub store: StoreArgument,
+
+    /// The account
+    #[arg(long, value_name = "ID")]
+    pub account: AccountId,
+
+    /// The group's id
+    #[arg(value_name = "GROUP")]
+    pub group: String,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `groups rings`
@@ -49,6 +71,10 @@ pub struct RingsArguments {
     /// By which module: ring_group, page_group or group (default: ring_group; of an element, the one that it tells)
     #[arg(long, value_name = "MODULE")]
     pub module: Option<Module>,
+
+    /// Tell it of each element of a callflow that names the group, too
+    #[arg(long, conflicts_with = "element")]
+    pub callflows: bool,
 
     /// The device that calls, which does not ring
     #[arg(long, value_name = "ID")]

@@ -24,7 +24,7 @@ use crate::logging::LogFormat;
 use crate::notices::{Broker, Settings};
 use crate::tls::Authorities;
 
-pub use groups::{GroupsCommand, RingsArguments};
+pub use groups::{GroupsCommand, RingsArguments, UsedByArguments};
 pub use plan::{ApplyArguments, ExportPlanArguments, PlanArguments};
 pub use store::{NoStore, StoreArgument, StoreLocation};
 pub use tls::{TlsArguments, TrustArgument};

@@ -5,6 +5,8 @@
 //! Public are the top-level fields that don't begin with `_` or `pvt_`; they are the client's. Private are the
 //! others; they are Kazoo's, and a client's are dropped.
 
+use std::fmt;
+
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
@@ -52,8 +54,27 @@ pub fn is_live(document: &Document, pvt_type: &str) -> bool {
     !is_deleted(document) && (!document.contains(TYPE) || is_of_type(document, pvt_type))
 }
 
+/// What people call a document, if it has a name: `name`, or a user's first and last name, or `username`.
+pub fn title(document: &Document) -> Option<String> {
+    let text = |key: &str| document.text(key).filter(|text| !text.is_empty());
+    let person = [text("first_name"), text("last_name")].into_iter().flatten().collect::<Vec<_>>().join(" ");
+    text("name").or(Some(person).filter(|name| !name.is_empty())).or_else(|| text("username"))
+}
+
+/// A document as people are told of it: by its name, if it has one, and its id.
+pub struct Called<'c>(pub &'c str, pub Option<&'c str>);
+
+impl fmt::Display for Called<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.1 {
+            Some(name) => write!(f, "{name} ({})", self.0),
+            None => f.write_str(self.0),
+        }
+    }
+}
+
 /// Whether a top-level field is Kazoo's or CouchDB's own.
-fn is_private(key: &str) -> bool {
+pub fn is_private(key: &str) -> bool {
     key.starts_with('_') || key.starts_with("pvt_")
 }
 

@@ -1,5 +1,6 @@
 //! What is a group's own: its endpoints, its features, and the rows that lists have of it. All of it is pure.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
@@ -7,6 +8,7 @@ use serde_json::value::RawValue;
 use crate::document::{Document, json};
 
 use super::documents;
+use super::erlang::is_empty;
 use super::javascript::{count, is_listed, is_null, is_truthy, properties, property};
 
 /// `pvt_type` of a group.
@@ -52,12 +54,70 @@ pub fn endpoints(document: &Document) -> impl Iterator<Item = (String, Option<St
     endpoints.into_iter().map(|(id, raw)| (id, Document::from_raw(&raw).and_then(|endpoint| endpoint.text("type"))))
 }
 
-/// The group without some of its endpoints, as Kazoo's own maintenance writes a document ([`documents::touch`]). `now` in
-/// gregorian seconds.
-pub fn without_endpoints(existing: &Document, removed: &[String], now: i64) -> Document {
+/// What members may be.
+pub const MEMBERS: [&str; 3] = [USER, "device", TYPE];
+
+/// A member of a group, as it stands in the document.
+#[derive(Debug, Clone)]
+pub struct Member {
+    /// Its id.
+    pub id: String,
+    /// What is said of it; None where that is no object.
+    pub value: Option<Document>,
+}
+
+/// What a member says that it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Says {
+    /// One of [`MEMBERS`].
+    Known(String),
+    /// Nothing: it has no type, an empty one, or is no object.
+    Nothing,
+    /// Something else, as JSON.
+    Odd(String),
+}
+
+impl Says {
+    /// Whether it is something that members may be.
+    pub fn is_known(&self) -> bool {
+        matches!(self, Self::Known(_))
+    }
+
+    /// Whether it is nothing.
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::Nothing
+    }
+}
+
+impl Member {
+    /// What it says that it is.
+    pub fn says(&self) -> Says {
+        let Some(raw) = self.value.as_ref().and_then(|value| value.get("type")) else { return Says::Nothing };
+        match json::text(raw) {
+            _ if is_empty(raw.get()) => Says::Nothing,
+            Some(text) if MEMBERS.contains(&&*text) => Says::Known(text),
+            _ => Says::Odd(raw.get().to_owned()),
+        }
+    }
+}
+
+/// The members of a group, in their order.
+pub fn members(document: &Document) -> impl Iterator<Item = Member> + use<> {
+    let endpoints = document.get("endpoints").and_then(Document::from_raw).unwrap_or_default();
+    endpoints.into_iter().map(|(id, raw)| Member { id, value: Document::from_raw(&raw) })
+}
+
+/// The group without some of its members, and others of the type that is told of each, as Kazoo's own maintenance writes a
+/// document ([`documents::touch`]). `now` in gregorian seconds.
+pub fn mended(existing: &Document, removed: &[String], types: &BTreeMap<String, String>, now: i64) -> Document {
     let mut document = existing.clone();
     if let Some(mut endpoints) = document.get("endpoints").and_then(Document::from_raw) {
         endpoints.retain(|id| !removed.iter().any(|removed| removed == id));
+        for (id, of) in types {
+            let mut member = endpoints.get(id).and_then(Document::from_raw).unwrap_or_default();
+            member.set_text("type", of);
+            endpoints.set(id.as_str(), member.to_raw());
+        }
         document.set("endpoints", endpoints.to_raw());
     }
     documents::touch(&mut document, now);

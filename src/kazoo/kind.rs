@@ -17,6 +17,8 @@ pub struct Kind {
     pub route_of_one: &'static str,
     /// What they call whom one of them rings.
     pub route_of_rings: &'static str,
+    /// What they call what uses one of them.
+    pub route_of_uses: &'static str,
     /// `pvt_type` of its documents.
     pub pvt_type: &'static str,
     /// The schema that clients' data must fit.
@@ -46,6 +48,7 @@ pub const GROUPS: Kind = Kind {
     noun: "groups",
     route_of_one: "groups/{id}",
     route_of_rings: "groups/{id}/rings",
+    route_of_uses: "groups/{id}/used_by",
     pvt_type: group::TYPE,
     schema: schema::GROUPS,
     must_fit: group::must_fit,

@@ -12,6 +12,7 @@ use crate::document::{DbName, Document};
 use crate::store::{DesignDocument, Emit, Lookup, View};
 
 use super::account::{ACCOUNTS, AccountId, alphanumeric};
+use super::documents;
 use super::group;
 use super::javascript::{is_listed, is_truthy};
 use super::rings;
@@ -129,6 +130,21 @@ pub const OWNED: Lookup = Lookup {
     word: "device",
 };
 
+/// The documents of an account that are not deleted, by their type. Kazoo's own view, too.
+pub const BY_TYPE: View = View {
+    design: "maintenance",
+    name: "listing_by_type",
+    version: 1,
+    holds: is_account,
+    is_kept: false,
+    map: |document, emit| {
+        let is_deleted = document.get("pvt_deleted").is_some_and(is_truthy);
+        if let Some(of) = document.text(documents::TYPE).filter(|_| !is_deleted) {
+            emit(&of, &Arc::from(RawValue::NULL.to_owned()));
+        }
+    },
+};
+
 /// Every view that is read, to be handed to a store when it is opened.
 pub const ALL: &[View] = &[
     GROUPS,
@@ -139,6 +155,7 @@ pub const ALL: &[View] = &[
     ACCOUNTS_BY_NAME,
     ACCOUNTS_BY_API_KEY,
     OWNED.view,
+    BY_TYPE,
 ];
 
 /// The views whose JavaScript is this crate's ([`DESIGN_DOCUMENTS`]).

@@ -31,6 +31,21 @@ impl Measured {
         self.metrics.store_call(call, outcome(&done), started.elapsed());
         done
     }
+
+    /// The same of a stream, as one call: how long was waited for it.
+    fn waited<'a, T: 'a>(
+        &'a self,
+        call: &'static str,
+        mut batches: BoxStream<'a, Result<T>>,
+    ) -> BoxStream<'a, Result<T>> {
+        let mut meter = Meter { metrics: &self.metrics, call, since: None, waited: Duration::ZERO, outcome: None };
+        stream::poll_fn(move |context| {
+            let next = batches.poll_next_unpin(context);
+            meter.polled(&next);
+            next
+        })
+        .boxed()
+    }
 }
 
 /// Measures how long was waited for a stream; counts it when it is dropped, unless nobody waited any longer.
@@ -96,20 +111,21 @@ impl Store for Measured {
         self.measure("find", self.store.find(database, by, keys)).await
     }
 
+    fn listed<'a>(
+        &'a self,
+        database: &'a DbName,
+        view: &'a View,
+        keys: &'a [&'a str],
+    ) -> BoxStream<'a, Result<Vec<Arc<Document>>>> {
+        self.waited("listed", self.store.listed(database, view, keys))
+    }
+
     async fn put(&self, database: &DbName, document: &Document) -> Result<Revision> {
         self.measure("put", self.store.put(database, document)).await
     }
 
     fn batches<'a>(&'a self, database: &'a DbName, view: &'a View, query: Query) -> BoxStream<'a, Result<Vec<Row>>> {
-        let metrics = &self.metrics;
-        let mut meter = Meter { metrics, call: "rows", since: None, waited: Duration::ZERO, outcome: None };
-        let mut batches = self.store.batches(database, view, query);
-        stream::poll_fn(move |context| {
-            let next = batches.poll_next_unpin(context);
-            meter.polled(&next);
-            next
-        })
-        .boxed()
+        self.waited("rows", self.store.batches(database, view, query))
     }
 
     fn version(&self, database: &DbName) -> Option<u64> {

@@ -128,7 +128,10 @@ pub enum Error {
     #[error("there is no database {0}")]
     MissingDatabase(DbName),
     /// The view is not there: its design document is missing.
-    #[error("the view {design}/{view} is missing in {database}: run `crossbar-groups views install` on this store")]
+    #[error(
+        "the view {design}/{view} is missing in {database}: run `crossbar-groups views install` on this store, or where it \
+         is Kazoo's own (attributes, maintenance) `sup kapps_maintenance refresh {database}`"
+    )]
     MissingView {
         /// The database that was asked.
         database: DbName,
@@ -201,6 +204,19 @@ pub trait Store: Send + Sync + 'static {
         Ok(found)
     }
 
+    /// The documents of the rows that a view of Kazoo's own has of these keys, one key after the other, batch by batch. None
+    /// is read before it is asked for.
+    ///
+    /// Errors: [`Error::MissingView`] where the database lacks the view and has too many documents to look at each.
+    fn listed<'a>(
+        &'a self,
+        database: &'a DbName,
+        view: &'a View,
+        keys: &'a [&'a str],
+    ) -> BoxStream<'a, Result<Vec<Arc<Document>>>> {
+        rows_documents(self, database, view, keys)
+    }
+
     /// Writes a document: a new one, or with `_rev` the one that it replaces. Gives the new revision. When it
     /// returns, the document is on disk and in its views.
     ///
@@ -254,6 +270,18 @@ pub trait Store: Send + Sync + 'static {
     }
 }
 
+/// [`Store::listed`] by the view's rows.
+fn rows_documents<'a, S: Store + ?Sized>(
+    store: &'a S,
+    database: &'a DbName,
+    view: &'a View,
+    keys: &'a [&'a str],
+) -> BoxStream<'a, Result<Vec<Arc<Document>>>> {
+    let of_key = move |key: &&str| store.batches(database, view, Query::of_key(*key).with_documents());
+    let documents = |rows: Vec<Row>| rows.into_iter().filter_map(|row| row.document).collect();
+    stream::iter(keys).map(of_key).flatten().map_ok(documents).boxed()
+}
+
 /// What is laid over a store: what it has no method of its own for goes through to the store.
 #[async_trait]
 pub trait Layer: Send + Sync + 'static {
@@ -303,6 +331,15 @@ impl<L: Layer> Store for L {
 
     async fn find(&self, database: &DbName, by: &Lookup, keys: &[String]) -> Result<Vec<(String, Arc<Document>)>> {
         self.store().find(database, by, keys).await
+    }
+
+    fn listed<'a>(
+        &'a self,
+        database: &'a DbName,
+        view: &'a View,
+        keys: &'a [&'a str],
+    ) -> BoxStream<'a, Result<Vec<Arc<Document>>>> {
+        self.store().listed(database, view, keys)
     }
 
     async fn put(&self, database: &DbName, document: &Document) -> Result<Revision> {

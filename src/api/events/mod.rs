@@ -112,7 +112,7 @@ pub fn are_wanted(incoming: &Incoming, path: &Path, verb: Verb) -> bool {
     is_list && incoming.http.method() == Method::GET && negotiation::wants_events(&incoming.http)
 }
 
-/// Answers one who may listen.
+/// Answers one who may listen to an account's list, or to a user's.
 ///
 /// Errors: too many do, or the filter has too many conditions.
 pub fn listen(
@@ -121,7 +121,7 @@ pub fn listen(
     path: &Path,
     frame: &Frame,
     identity: &Identity,
-    account: AccountId,
+    (account, user): (AccountId, Option<String>),
 ) -> Result<HttpResponse, Error> {
     let Resource::Documents(kind) = path.resource else { return Err(Error::NotFound) };
     let Some(shared) = incoming.http.app_data::<web::Data<Api>>().cloned() else { return Err(Error::NotFound) };
@@ -137,7 +137,7 @@ pub fn listen(
         ends: identity.ends,
         path: path.clone(),
         account,
-        scope: Scope { kind, user: path.user.clone(), filter },
+        scope: Scope { kind, user, filter },
         last: header.or_else(|| incoming.parameter("last_event_id")).map(Sequence::new),
         out,
     };
@@ -221,7 +221,11 @@ impl Listener {
         let every = self.api.auth.remembers_for().clamp(least, most);
         loop {
             sleep(every).await;
-            if !self.api.still_may(&self.incoming, &self.credentials, &self.path, self.account).await {
+            if !self
+                .api
+                .still_may(&self.incoming, &self.credentials, &self.path, self.account, self.scope.user.as_deref())
+                .await
+            {
                 return;
             }
         }

@@ -7,13 +7,13 @@ use crate::document::Document;
 use super::super::documents::TYPE;
 use super::super::erlang::is_empty;
 use super::super::javascript::property;
-use super::element::{Module, Strategy, said};
+use super::element::{Element, Module, Strategy, said};
 use super::reading::{Reading, hotdesk_users, sole_hotdesk_user};
 use super::resolve::{Device, Resolved};
 use super::{Call, Dropped, Failure, Ring, Rings, Why};
 
 /// Builds what rings of what was resolved.
-pub(super) fn rings(reading: &Reading, call: &Call, resolved: Resolved) -> Rings {
+pub(super) fn rings(reading: &Reading, element: &Element, call: &Call, resolved: Resolved) -> Rings {
     let Resolved { devices, is_turned, is_random, dropped } = resolved;
     let mut built = Vec::new();
     let mut left_out = Vec::new();
@@ -21,7 +21,7 @@ pub(super) fn rings(reading: &Reading, call: &Call, resolved: Resolved) -> Rings
         left_out.extend((!devices.is_empty()).then(|| Dropped { id: "*".to_owned(), why: Why::WeightedRandom }));
     } else {
         for device in devices {
-            match build(reading, call, &device) {
+            match build(reading, element, call, &device) {
                 Ok(rings) => built.push(rings),
                 Err(why) => left_out.push(Dropped { id: device.id, why }),
             }
@@ -31,8 +31,7 @@ pub(super) fn rings(reading: &Reading, call: &Call, resolved: Resolved) -> Rings
         built.reverse();
     }
     let mut rings = built.concat();
-    let is_ordered =
-        reading.element.rung_by() == Module::RingGroup && reading.element.strategy() == Some(Strategy::Simultaneous);
+    let is_ordered = element.rung_by() == Module::RingGroup && element.strategy() == Some(Strategy::Simultaneous);
     if is_ordered {
         rings.sort_by_key(|ring| ring.delay);
     }
@@ -42,7 +41,7 @@ pub(super) fn rings(reading: &Reading, call: &Call, resolved: Resolved) -> Rings
 }
 
 /// What a device comes to, or why nothing of it rings.
-fn build(reading: &Reading, call: &Call, device: &Device) -> Result<Vec<Ring>, Why> {
+fn build(reading: &Reading, element: &Element, call: &Call, device: &Device) -> Result<Vec<Ring>, Why> {
     let document = reading.live(&device.id).ok_or(Why::NotFound)?;
     let endpoint = Endpoint::of(reading, document).ok_or(Why::NoEndpointType)?;
     if document.get("enabled").is_some_and(denied) {
@@ -57,7 +56,7 @@ fn build(reading: &Reading, call: &Call, device: &Device) -> Result<Vec<Ring>, W
     if call.is_of_queue && endpoint.device.is_some_and(|device| device.get("exclude_from_queues").is_some_and(said)) {
         return Err(Why::NotForQueues);
     }
-    let is_direct = reading.element.rung_by() != Module::RingGroup;
+    let is_direct = element.rung_by() != Module::RingGroup;
     let ring = Ring {
         id: device.id.clone(),
         user: endpoint.user.clone(),

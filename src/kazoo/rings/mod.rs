@@ -5,6 +5,7 @@
 //! Where Kazoo itself would crash, never end or ring nobody, that is the answer ([`Failure`]).
 
 mod build;
+mod callflows;
 mod element;
 mod reading;
 mod resolve;
@@ -14,6 +15,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
+pub use callflows::{ELEMENTS, InCallflow, Named, WithCallflows, naming};
 pub use element::{Element, Module, NoElement, NoStrategy, Strategy};
 pub use reading::{Reading, Wanted, owners};
 pub use told::Told;
@@ -169,12 +171,19 @@ enum Halt {
     TooLarge,
 }
 
-/// Says what rings, once all is read.
+/// Says what the element of a reading rings, once all is read; of many elements the first.
 ///
 /// Errors: [`TooLarge`].
 pub fn rings(reading: &Reading, call: &Call) -> Result<Rings, TooLarge> {
-    match resolve::resolve(reading, call) {
-        Ok(resolved) => Ok(build::rings(reading, call, resolved)),
+    reading.elements().first().map_or_else(|| Ok(Rings::default()), |element| rings_of(reading, element, call))
+}
+
+/// Says what one of a reading's elements rings, once all is read.
+///
+/// Errors: [`TooLarge`].
+pub fn rings_of(reading: &Reading, element: &Element, call: &Call) -> Result<Rings, TooLarge> {
+    match resolve::resolve(reading, element, call) {
+        Ok(resolved) => Ok(build::rings(reading, element, call, resolved)),
         Err(Halt::Failure(failure)) => Ok(Rings { failure: Some(failure), ..Rings::default() }),
         Err(Halt::TooLarge) => Err(TooLarge),
     }

@@ -1,4 +1,4 @@
-//! Which documents are wanted to say what an element rings. Each answer may name more, level by level; in which order they
+//! Which documents are wanted to say what an element rings, or many. Each answer may name more, level by level; in which order they
 //! come, and how many at a time, makes no difference.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -6,15 +6,15 @@ use std::sync::Arc;
 
 use crate::document::Document;
 use crate::kazoo::account::AccountId;
-use crate::kazoo::documents::is_deleted;
+use crate::kazoo::documents::{is_deleted, title};
 use crate::kazoo::javascript::{properties, property};
 
 use super::element::{Element, Entry, Kind, Member, Module};
 
-/// What is known of the documents that an element reaches.
+/// What is known of the documents that elements reach.
 #[derive(Debug)]
 pub struct Reading {
-    pub(super) element: Element,
+    elements: Arc<[Element]>,
     account: AccountId,
     documents: HashMap<String, Option<Arc<Document>>>,
     owned: HashMap<String, BTreeSet<String>>,
@@ -43,6 +43,8 @@ impl Wanted {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Role {
     Group,
+    /// One that `cf_group` rings: groups in it are passed over.
+    Alone,
     Device,
     Other,
 }
@@ -50,8 +52,14 @@ enum Role {
 impl Reading {
     /// What an element of an account's callflow needs first.
     pub fn of(element: Element, account: AccountId) -> Self {
+        Self::of_all(vec![element], account)
+    }
+
+    /// The same of many elements.
+    pub fn of_all(elements: Vec<Element>, account: AccountId) -> Self {
+        let elements: Arc<[Element]> = elements.into();
         let mut reading = Self {
-            element,
+            elements: Arc::clone(&elements),
             account,
             documents: HashMap::new(),
             owned: HashMap::new(),
@@ -59,20 +67,23 @@ impl Reading {
             wanted: Wanted::default(),
         };
         reading.reach(Role::Other, account.as_str());
-        match reading.element.rung_by() {
-            Module::Group => {
-                if let Some(id) = reading.element.data.text("id") {
-                    reading.reach(Role::Group, &id);
-                }
-            }
-            Module::RingGroup | Module::PageGroup => {
-                let items: Vec<_> = reading.element.items().into_iter().filter_map(Document::from_raw).collect();
-                for member in items.iter().map(Member::of_item) {
-                    reading.reach_member(&member.id, Some(member.kind));
+        for element in elements.iter() {
+            match element.rung_by() {
+                Module::Group => reading.reach(Role::Alone, &element.data.text("id").unwrap_or_default()),
+                Module::RingGroup | Module::PageGroup => {
+                    for item in element.items().into_iter().filter_map(Document::from_raw) {
+                        let member = Member::of_item(&item);
+                        reading.reach_member(Role::Group, &member.id, Some(member.kind));
+                    }
                 }
             }
         }
         reading
+    }
+
+    /// The elements whose documents are wanted.
+    pub fn elements(&self) -> &[Element] {
+        &self.elements
     }
 
     /// What is to be read before more can be said; nothing once all is known.
@@ -84,7 +95,7 @@ impl Reading {
     pub fn document(&mut self, id: &str, document: Option<Arc<Document>>) {
         self.wanted.documents.remove(id);
         self.documents.insert(id.to_owned(), document);
-        for role in [Role::Group, Role::Device] {
+        for role in [Role::Group, Role::Alone, Role::Device] {
             if self.reached.contains(&(role, id.to_owned())) {
                 self.expand(role, id);
             }
@@ -151,14 +162,12 @@ impl Reading {
 
     /// What people call a document that was read, if it has a name.
     pub fn name(&self, id: &str) -> Option<String> {
-        let document = self.documents.get(id)?.as_deref()?;
-        let text = |key: &str| document.text(key).filter(|text| !text.is_empty());
-        let person = [text("first_name"), text("last_name")].into_iter().flatten().collect::<Vec<_>>().join(" ");
-        text("name").or(Some(person).filter(|name| !name.is_empty())).or_else(|| text("username"))
+        title(self.documents.get(id)?.as_deref()?)
     }
 
-    fn reach_member(&mut self, id: &str, kind: Option<Kind>) {
-        let by_group = self.element.rung_by() == Module::Group;
+    /// Reaches a member of a group that counts as `within`.
+    fn reach_member(&mut self, within: Role, id: &str, kind: Option<Kind>) {
+        let by_group = within == Role::Alone;
         match kind {
             Some(Kind::Device) => self.reach(Role::Device, id),
             Some(Kind::User) => self.want_devices(id),
@@ -196,9 +205,9 @@ impl Reading {
             return;
         };
         match role {
-            Role::Group => {
+            Role::Group | Role::Alone => {
                 for entry in Entry::all(&document) {
-                    self.reach_member(&entry.id, entry.kind());
+                    self.reach_member(role, &entry.id, entry.kind());
                 }
             }
             Role::Device => {

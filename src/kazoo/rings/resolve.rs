@@ -8,7 +8,7 @@ use crate::document::Document;
 
 use super::super::erlang::integer_of;
 use super::super::{documents, group};
-use super::element::{Entry, Kind, Member, Module, Strategy, can_call_self};
+use super::element::{Element, Entry, Kind, Member, Module, Strategy, can_call_self};
 use super::reading::Reading;
 use super::{Call, DEPTH, Dropped, Failure, Halt, MEMBERS, Why};
 
@@ -36,13 +36,13 @@ pub(super) struct Device {
     pub(super) can_call_self: bool,
 }
 
-/// Resolves the members of a reading's element.
-pub(super) fn resolve(reading: &Reading, call: &Call) -> Result<Resolved, Halt> {
-    let module = reading.element.rung_by();
+/// Resolves the members of an element.
+pub(super) fn resolve(reading: &Reading, element: &Element, call: &Call) -> Result<Resolved, Halt> {
+    let module = element.rung_by();
     if module == Module::Group {
-        return of_group(reading, call);
+        return of_group(reading, element, call);
     }
-    let strategy = reading.element.strategy();
+    let strategy = element.strategy();
     let is_ring = module == Module::RingGroup;
     let mut walk = Walk {
         reading,
@@ -55,8 +55,8 @@ pub(super) fn resolve(reading: &Reading, call: &Call) -> Result<Resolved, Halt> 
         without: Vec::new(),
         by_weight: Vec::new(),
     };
-    let (members, mut dropped) = members(reading, is_ring, call)?;
-    let has_members = !reading.element.items().is_empty();
+    let (members, mut dropped) = members(element, is_ring, call)?;
+    let has_members = !element.items().is_empty();
     walk.members(members)?;
     let mut devices = walk.devices;
     devices.reverse();
@@ -76,9 +76,9 @@ pub(super) fn resolve(reading: &Reading, call: &Call) -> Result<Resolved, Halt> 
 }
 
 /// An element's members: an item that is no object is a crash, one that is not to ring yet is left out of a ring group.
-fn members(reading: &Reading, is_ring: bool, call: &Call) -> Result<(Vec<Member>, Vec<Dropped>), Halt> {
+fn members(element: &Element, is_ring: bool, call: &Call) -> Result<(Vec<Member>, Vec<Dropped>), Halt> {
     let (mut members, mut dropped) = (Vec::new(), Vec::new());
-    for item in reading.element.items() {
+    for item in element.items() {
         // a list is to Kazoo an object without keys
         let item = if item.get().starts_with('[') { Some(Document::new()) } else { Document::from_raw(item) };
         let item = item.ok_or(Halt::Failure(Failure::Crash))?;
@@ -261,8 +261,8 @@ impl Walk<'_> {
 
 /// `cf_group`: the members of one group that are devices, then those of its users; groups in it are passed over. What has no
 /// type is both.
-fn of_group(reading: &Reading, call: &Call) -> Result<Resolved, Halt> {
-    let id = reading.element.data.text("id").unwrap_or_default();
+fn of_group(reading: &Reading, element: &Element, call: &Call) -> Result<Resolved, Halt> {
+    let id = element.data.text("id").unwrap_or_default();
     let document = reading.live(&id);
     let mut without = Vec::new();
     if document.is_none() {

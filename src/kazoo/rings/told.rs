@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::super::documents::Called;
 use super::{Dropped, Failure, Reading, Ring, Rings, Why};
 
 /// [`Rings`] with names.
@@ -72,18 +73,6 @@ impl fmt::Display for Told {
         match self.failure {
             Some(failure) => writeln!(f, "{failure}"),
             None => Ok(()),
-        }
-    }
-}
-
-/// A document by its name, if it has one, and its id.
-struct Called<'c>(&'c str, Option<&'c str>);
-
-impl fmt::Display for Called<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.1 {
-            Some(name) => write!(f, "{name} ({})", self.0),
-            None => f.write_str(self.0),
         }
     }
 }

@@ -3,12 +3,14 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use futures::pin_mut;
+use futures::stream::{self, BoxStream, Stream, StreamExt, TryStreamExt};
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 
 use crate::document::{DbName, DocId, Document, json};
 
-use super::super::{Attachments, Error, Lookup, Result, Server};
+use super::super::{Attachments, Error, Lookup, Result, Server, View, rows_documents};
 use super::Couch;
 use super::answer::Answer;
 use super::request::{Pace, Request};
@@ -83,23 +85,62 @@ impl Couch {
     ) -> Result<Vec<(String, Arc<Document>)>> {
         let keys: HashSet<&str> = keys.iter().map(String::as_str).collect();
         let mut found = Vec::new();
-        let mut after: Option<String> = None;
-        for _ in 0..SCANNED / LOOKED_AT {
-            let batch = self.dump(database, after.as_deref(), LOOKED_AT, Attachments::Named).await?.unwrap_or_default();
-            let is_last = batch.len() < LOOKED_AT;
-            after = batch.last().and_then(Document::id).or(after);
-            for document in batch.into_iter().map(Arc::new) {
+        let batches = self.scan(database, &by.view);
+        pin_mut!(batches);
+        while let Some(batch) = batches.try_next().await? {
+            for document in batch {
                 (by.view.map)(&document, &mut |key, _| {
                     if keys.contains(key) {
                         found.push((key.to_owned(), Arc::clone(&document)));
                     }
                 });
             }
-            if is_last {
-                return Ok(found);
-            }
         }
-        Err(Error::MissingView { database: database.clone(), design: by.view.design, view: by.view.name })
+        Ok(found)
+    }
+
+    /// The documents of a view's rows of these keys; where the view is not there, those of which its twin has such rows.
+    pub(super) fn listed_or_scanned<'a>(
+        &'a self,
+        database: &'a DbName,
+        view: &'a View,
+        keys: &'a [&'a str],
+    ) -> BoxStream<'a, Result<Vec<Arc<Document>>>> {
+        let is_listed = move |document: &Arc<Document>| {
+            let mut is_listed = false;
+            (view.map)(document, &mut |key, _| is_listed |= keys.contains(&key));
+            is_listed
+        };
+        let begun = async move {
+            let mut listed = rows_documents(self, database, view, keys);
+            match listed.next().await {
+                Some(Err(Error::MissingView { .. })) => {
+                    let scanned = self.scan(database, view);
+                    scanned.map_ok(move |batch| batch.into_iter().filter(is_listed).collect()).boxed()
+                }
+                first => stream::iter(first).chain(listed).boxed(),
+            }
+        };
+        stream::once(begun).flatten().boxed()
+    }
+
+    /// All documents of a database that lacks a view, if they are not too many.
+    fn scan<'a>(
+        &'a self,
+        database: &'a DbName,
+        view: &'a View,
+    ) -> impl Stream<Item = Result<Vec<Arc<Document>>>> + Send + 'a {
+        let begun: Option<(Option<String>, usize)> = Some((None, 0));
+        stream::try_unfold(begun, async move |place| {
+            let Some((after, seen)) = place else { return Ok(None) };
+            if seen >= SCANNED {
+                return Err(Error::MissingView { database: database.clone(), design: view.design, view: view.name });
+            }
+            let batch = self.dump(database, after.as_deref(), LOOKED_AT, Attachments::Named).await?.unwrap_or_default();
+            let is_last = batch.len() < LOOKED_AT;
+            let next = (!is_last).then(|| (batch.last().and_then(Document::id), seen + batch.len()));
+            Ok(Some((batch.into_iter().map(Arc::new).collect(), next)))
+        })
     }
 }
 

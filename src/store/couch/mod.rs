@@ -115,6 +115,15 @@ impl Store for Couch {
         }
     }
 
+    fn listed<'a>(
+        &'a self,
+        database: &'a DbName,
+        view: &'a View,
+        keys: &'a [&'a str],
+    ) -> BoxStream<'a, Result<Vec<Arc<Document>>>> {
+        self.listed_or_scanned(database, view, keys)
+    }
+
     async fn put(&self, database: &DbName, document: &Document) -> Result<Revision> {
         let id = document.id().and_then(|id| id.parse::<DocId>().ok());
         let id = id.ok_or_else(|| Error::Refused("a document without an id of its own".to_owned()))?;

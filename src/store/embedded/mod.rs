@@ -7,6 +7,7 @@ mod disk;
 mod file;
 mod history;
 mod layout;
+mod many;
 mod opened;
 mod rows;
 mod snapshot;
@@ -29,8 +30,8 @@ use crate::document::{DbName, DocId, Document, Revision};
 use super::ready::{Database, Known, Ready};
 use super::rows::{Batch, LAST, in_batches};
 use super::{
-    Attachments, Changed, DESIGN, Entry, Error, HEARTBEAT, Query, Result, Row, Sequence, Server, ServerInfo, Store,
-    View,
+    Attachments, Changed, DESIGN, Entry, Error, HEARTBEAT, Lookup, Query, Result, Row, Sequence, Server, ServerInfo,
+    Store, View,
 };
 
 use disk::Disk;
@@ -157,6 +158,14 @@ impl Store for Embedded {
             Some(database) => self.ready.document(name, &database, id.as_str(), self.disk.document(name, id)).await,
             None => self.disk.document(name, id).await,
         }
+    }
+
+    async fn get_many(&self, name: &DbName, ids: &[DocId]) -> Result<Vec<Arc<Document>>> {
+        self.disk.documents(name, ids.iter().map(|id| id.as_str().into()).collect()).await
+    }
+
+    async fn find(&self, name: &DbName, by: &Lookup, keys: &[String]) -> Result<Vec<(String, Arc<Document>)>> {
+        self.disk.find(name, by, keys).await
     }
 
     async fn put(&self, name: &DbName, document: &Document) -> Result<Revision> {

@@ -1,0 +1,29 @@
+//! What names a group: `GET …/groups/{id}/used_by`, which Kazoo does not have, and that nothing does.
+
+use crate::document::json;
+use crate::kazoo::kind::Kind;
+use crate::kazoo::used::UsedBy;
+use crate::using;
+
+use super::answer::{Allowance, Answer};
+use super::context::Authorized;
+use super::documents;
+use super::error::Error;
+
+/// `GET …/{noun}/{id}/used_by`
+pub async fn told(authorized: &Authorized<'_>, kind: &'static Kind, id: &str) -> Result<Answer, Error> {
+    documents::must_be_there(authorized, kind, id).await?;
+    let told = json::raw(&used_by(authorized, id).await?);
+    Allowance::new(&authorized.api.budgets).grow(told.get().len())?;
+    Ok(Answer::document(told, None))
+}
+
+/// Errors: something names it.
+pub async fn must_be_unused(authorized: &Authorized<'_>, id: &str) -> Result<(), Error> {
+    let used = used_by(authorized, id).await?;
+    if used.is_empty() { Ok(()) } else { Err(Error::InUse(Box::new(used))) }
+}
+
+async fn used_by(authorized: &Authorized<'_>, id: &str) -> Result<UsedBy, Error> {
+    using::used_by(authorized.api.store.as_ref(), authorized.account.id, id).await
+}

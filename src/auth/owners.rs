@@ -1,0 +1,79 @@
+//! Who sees their own groups alone ([`owners`]).
+
+use std::sync::Arc;
+
+use crate::document::{DocId, Document};
+use crate::kazoo::account::AccountId;
+use crate::kazoo::documents::is_deleted;
+use crate::kazoo::owners::{self, Config, Mode, is_admin, is_member};
+
+use super::error::Error;
+use super::evidence::Evidence;
+use super::identity::Identity;
+
+/// What somebody asks for.
+#[derive(Debug, Clone, Copy)]
+pub enum Wanted<'w> {
+    /// All groups of an account.
+    All,
+    /// Those of a user.
+    OfUser(&'w str),
+    /// One, if it is there.
+    Group(Option<&'w Document>),
+}
+
+impl Evidence<'_> {
+    /// How an identity is restricted to its user's own; None: not at all.
+    ///
+    /// Errors: what says so can't be read.
+    pub async fn restricted_to_own<'i>(&self, identity: &'i Identity) -> Result<Option<(Mode, &'i str)>, Error> {
+        let Some(user) = identity.user.as_deref() else { return Ok(None) };
+        let Some(own) = self.account(identity.account).await?.filter(|own| !own.is_superduper_admin) else {
+            return Ok(None);
+        };
+        let config = match self.owners_config(own.id).await? {
+            None if !own.is_reseller => self.reseller_config(&own.ancestors).await?,
+            config => config,
+        };
+        let Some(mode) = owners::mode(config.as_deref(), &self.system().await?.owners) else { return Ok(None) };
+        let owner = match user.parse::<DocId>() {
+            Ok(user) => self.owner(own.id, &user).await?,
+            Err(_) => None,
+        };
+        let is_admin = owner.is_some_and(|owner| is_admin(owner.priv_level.as_deref()));
+        Ok((!is_admin).then_some((mode, user)))
+    }
+
+    /// Sees that an identity is not restricted to what is another's; gives the user whose groups are shown instead of all.
+    ///
+    /// Errors: [`Error::Forbidden`].
+    pub async fn must_own<'i>(&self, identity: &'i Identity, wanted: Wanted<'_>) -> Result<Option<&'i str>, Error> {
+        let Some((mode, user)) = self.restricted_to_own(identity).await? else { return Ok(None) };
+        match wanted {
+            Wanted::All if mode == Mode::Filter => Ok(Some(user)),
+            Wanted::OfUser(of) if of == user => Ok(None),
+            // that there is none is told to whoever asks
+            Wanted::Group(None) => Ok(None),
+            Wanted::Group(Some(group)) if is_member(group, user) => Ok(None),
+            Wanted::All | Wanted::OfUser(_) | Wanted::Group(Some(_)) => Err(Error::Forbidden),
+        }
+    }
+
+    async fn reseller_config(&self, ancestors: &[AccountId]) -> Result<Option<Arc<Config>>, Error> {
+        for ancestor in ancestors.iter().rev() {
+            if self.account(*ancestor).await?.is_some_and(|ancestor| ancestor.sells()) {
+                return self.owners_config(*ancestor).await;
+            }
+        }
+        Ok(None)
+    }
+
+    async fn owners_config(&self, account: AccountId) -> Result<Option<Arc<Config>>, Error> {
+        let read = async || {
+            let id = DocId::fixed(owners::ACCOUNT_CONFIG);
+            let document = self.memory.store.get(&account.database(), &id).await?;
+            Ok(document.filter(|document| !is_deleted(document)).map(|of| Config::of_document(&of)))
+        };
+        self.look(&self.memory.owners_configs, account, read).await
+    }
+}

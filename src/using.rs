@@ -1,0 +1,64 @@
+//! What names a group, read from a store: all callflows, groups, users and devices of an account are looked at, batch by
+//! batch, and none is kept that does not name it.
+
+use std::sync::Arc;
+
+use futures::{StreamExt, TryStreamExt};
+
+use crate::aside::by_size;
+use crate::document::Document;
+use crate::kazoo::account::AccountId;
+use crate::kazoo::used::{TYPES, UsedBy};
+use crate::kazoo::views::BY_TYPE;
+use crate::store::{self, Store};
+
+/// How many documents are looked at.
+pub const DOCUMENTS: usize = 100_000;
+
+/// The account has more documents than are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the account has more than {DOCUMENTS} callflows, groups, users and devices: what uses a group is not told")]
+pub struct TooMany;
+
+/// All that names a group of an account.
+///
+/// Errors: the store fails, or [`TooMany`].
+pub async fn used_by<E: From<store::Error> + From<TooMany>>(
+    store: &dyn Store,
+    account: AccountId,
+    group: &str,
+) -> Result<UsedBy, E> {
+    let group: Arc<str> = group.into();
+    let look_at = move |used: &mut UsedBy, document: &Document| used.look_at(document, &group);
+    looked_at(store, account, &TYPES, UsedBy::default(), look_at).await
+}
+
+/// Has each document of an account that is of these types looked at, and gives what became of `found` by it.
+///
+/// Errors: the store fails, or [`TooMany`].
+pub async fn looked_at<T: Send + 'static, E: From<store::Error> + From<TooMany>>(
+    store: &dyn Store,
+    account: AccountId,
+    types: &[&str],
+    mut found: T,
+    look_at: impl Fn(&mut T, &Document) + Clone + Send + 'static,
+) -> Result<T, E> {
+    let database = account.database();
+    let mut batches = store.listed(&database, &BY_TYPE, types).boxed();
+    let mut seen = 0;
+    while let Some(batch) = batches.try_next().await? {
+        seen += batch.len();
+        if seen > DOCUMENTS {
+            return Err(TooMany.into());
+        }
+        let (bytes, look_at) = (batch.iter().map(|document| document.bytes()).sum(), look_at.clone());
+        let look = move || {
+            for document in &batch {
+                look_at(&mut found, document);
+            }
+            found
+        };
+        found = by_size(bytes, look).await;
+    }
+    Ok(found)
+}
