@@ -24,7 +24,8 @@ use operations::{TAGS, operations};
 const DESCRIPTION: &str = "Kazoo 4.3's crossbar for groups. Paths begin with the version, `/v2`; in `/v1` lists have no pages and an \
     error's `data` is its text. `/v2/account/…` is the account of the token. A segment of a path that is no noun is a parameter of the \
     noun before it. HEAD is answered where GET is, and OPTIONS everywhere. A POST may carry another verb in `verb`. What the body's \
-    envelope holds beside `data` (`auth_token`, `verb`, `page_size`, …) is read like a parameter of the query. Times are gregorian \
+    envelope holds beside `data` (`auth_token`, `verb`, `page_size`, …) is read like a parameter of the query. `jsonp=NAME` wraps
+    an answer in a call of that function. Times are gregorian \
     seconds.";
 
 /// The schemes by which a request says whom it speaks for.

@@ -4,8 +4,10 @@ use serde_json::json;
 use utoipa::openapi::path::Parameter;
 
 use crate::api::Error;
+use crate::auth;
 use crate::demo;
 use crate::kazoo::kind::GROUPS;
+use crate::kazoo::rings::TooLarge;
 use crate::kazoo::schema::{API_AUTH, Schema, USER_AUTH};
 use crate::kazoo::verb::Verb;
 
@@ -163,12 +165,12 @@ fn read(path: &str) -> Operation {
 fn rings(path: &str) -> Operation {
     let mut operation = on_group("readRings", Verb::Get, path);
     operation.parameters.extend(parameters::of_rings());
-    operation.errors.push(crate::kazoo::rings::TooLarge.into());
+    operation.errors.push(TooLarge.into());
     Operation {
         summary: "Tell whom a group rings",
         description: "In which order, who is left out and why, and where Kazoo 4.3 itself would ring nobody, loop or crash. Kazoo has \
             no such resource.",
-        given: vec![Given::told("Whom it rings.", RINGS)],
+        given: vec![Given::told("Whom it rings.", RINGS), NOT_MODIFIED],
         examples: vec![
             Example::of("at-once", "All at once", 200),
             Example::of("in-turn", "One after the other", 200).query("strategy", "single"),
@@ -181,7 +183,7 @@ fn rings(path: &str) -> Operation {
 fn creating(id: &'static str, path: &str, more: Option<Parameter>) -> Operation {
     let mut operation = on_groups(id, Verb::Put, path);
     operation.parameters.splice(1..1, more);
-    operation.parameters.push(parameters::if_match());
+    operation.parameters.push(parameters::if_match_of_new());
     let given = vec![Given::created("The group as it was created.", GROUP_OF_WRITE)];
     Operation { given, ..writing(operation, Some("GroupRequest")) }
 }
@@ -268,7 +270,7 @@ fn open(id: &'static str, verb: Verb, path: &str, tag: &'static str) -> Operatio
     let mut operation = on_groups(id, verb, path);
     operation.parameters.remove(0);
     let mut errors = answers::of_every_request();
-    errors.push(Error::Auth(crate::auth::Error::Restricted));
+    errors.push(Error::Auth(auth::Error::Restricted));
     Operation { tag, needs_token: false, errors, ..operation }
 }
 
@@ -298,7 +300,7 @@ fn sign_in_user() -> Operation {
 
 fn sign_in_program() -> Operation {
     let mut operation = signing_in("signInProgram", &format!("/v2/{API_AUTH}"), "ApiKey");
-    operation.errors.push(Error::Auth(crate::auth::Error::UnknownApiKey("0".repeat(64))));
+    operation.errors.push(Error::Auth(auth::Error::UnknownApiKey("0".repeat(64))));
     Operation {
         summary: "Sign in by an API key",
         examples: vec![
@@ -317,7 +319,7 @@ fn of_schemas() -> [Operation; 3] {
     let names: Vec<&str> = Schema::names().collect();
     let mut list = open("listSchemas", Verb::Get, "/v2/schemas", SCHEMAS);
     list.summary = "List schemas";
-    list.given = vec![Given::told("Their names.", NAMES), NO_ROWS];
+    list.given = vec![Given::told("Their names.", NAMES), NO_ROWS, NOT_MODIFIED];
     list.examples = vec![Example::of("all", "All schemas", 200)];
     let mut read = open("readSchema", Verb::Get, "/v2/schemas/{name}", SCHEMAS);
     read.summary = "Read a schema";
@@ -351,7 +353,7 @@ fn of_service() -> [Operation; 4] {
     about.parameters.remove(0);
     about.tag = SERVICE;
     about.summary = "Tell what answers";
-    about.given = vec![Given::told("The product and its version.", ABOUT)];
+    about.given = vec![Given::told("The product and its version.", ABOUT), NOT_MODIFIED];
     about.examples = vec![Example::of("about", "What answers", 200)];
     let admin = |id, path: &str, summary, given| Operation {
         summary,

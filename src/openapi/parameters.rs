@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn, ParameterStyle};
-use utoipa::openapi::schema::{AdditionalProperties, Object, ObjectBuilder, Schema, Type};
+use utoipa::openapi::schema::{AdditionalProperties, Object, ObjectBuilder, Schema, SchemaType, Type};
 use utoipa::openapi::{RefOr, Required};
 
 use crate::demo;
@@ -23,12 +23,15 @@ fn text() -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::String)
 }
 
+/// A number. As in Kazoo nothing is refused: what is none is as if nothing were said, or nothing passes.
 fn number() -> ObjectBuilder {
-    ObjectBuilder::new().schema_type(Type::Integer)
+    ObjectBuilder::new().schema_type(SchemaType::from_iter([Type::Integer, Type::String]))
 }
 
+/// Whether something is so. Likewise: only `true` is.
 fn truth(default: bool) -> ObjectBuilder {
-    ObjectBuilder::new().schema_type(Type::Boolean).default(Some(json!(default)))
+    let schema_type = SchemaType::from_iter([Type::Boolean, Type::String]);
+    ObjectBuilder::new().schema_type(schema_type).default(Some(json!(default)))
 }
 
 fn one_of(values: &[&str], default: &str) -> ObjectBuilder {
@@ -81,10 +84,8 @@ pub fn of_every_answer() -> Vec<Parameter> {
 /// What a request that only reads may say.
 pub fn of_reading() -> Vec<Parameter> {
     let csv = "The form of the answer, before what the header `Accept` says: `csv`, or a media type.";
-    let jsonp = "Wraps the answer in a call of this function.";
     vec![
         in_query("accept", csv, text()),
-        in_query("jsonp", jsonp, text().pattern(Some("^[A-Za-z_$][A-Za-z0-9_$]*$")).max_length(Some(128))),
         in_header("If-None-Match", "An `ETag`: the answer is 304 if it has not changed."),
     ]
 }
@@ -96,13 +97,18 @@ pub fn if_match() -> Parameter {
     )
 }
 
+/// The same of what is yet to be created.
+pub fn if_match_of_new() -> Parameter {
+    in_header("If-Match", "With it nothing is created: what is not there yet is nothing that the client has seen.")
+}
+
 /// What a list may be asked for.
 pub fn of_lists() -> Vec<Parameter> {
     let default = PageSize::DEFAULT.get();
     let size = "How many rows a page has; anything but a number from 1 on is as if it were not there.";
     vec![
         in_query("paginate", "`false`: all rows at once.", truth(true)),
-        in_query("page_size", size, number().minimum(Some(1)).default(Some(json!(default)))),
+        in_query("page_size", size, number().default(Some(json!(default)))),
         in_query("start_key", "`next_start_key` of the page before.", text()),
         filters(),
         in_query("has_key", "Only groups that have this key. A path has dots: `music_on_hold.media_id`.", text()),

@@ -11,10 +11,11 @@ pub fn all() -> Map<String, Value> {
     let mut all = Map::new();
     let mut add = |name: &str, schema: Value| drop(all.insert(name.to_owned(), schema));
     add("Envelope", envelope());
-    add("Request", request("What is checked, as an object or a list.", json!({ "type": ["object", "array"] })));
+    add("Request", request("What is checked.", json!({ "type": "object" })));
     add("Group", ours(GROUPS.schema));
+    add("GroupFields", changes(ours(GROUPS.schema)));
     add("GroupRequest", request("A group's fields.", reference("Group")));
-    add("GroupChanges", request("What is to become of a group's fields.", json!({ "type": "object" })));
+    add("GroupChanges", request("What is to become of a group's fields.", reference("GroupFields")));
     add("GroupShown", group_shown());
     add("GroupAnswer", answer(reference("GroupShown")));
     add("GroupRow", group_row());
@@ -68,6 +69,29 @@ fn ours(name: &str) -> Value {
     if let Some(fields) = schema.as_object_mut() {
         fields.remove("$schema");
         fields.remove("id");
+    }
+    // what has a default need not be sent
+    let has_default = |schema: &Value, name: &Value| {
+        name.as_str().is_some_and(|name| !schema["properties"][name]["default"].is_null())
+    };
+    if let Some(required) = schema["required"].as_array() {
+        let required: Vec<Value> = required.iter().filter(|name| !has_default(&schema, name)).cloned().collect();
+        schema["required"] = Value::Array(required);
+    }
+    schema
+}
+
+/// The schema of what may become of data of a schema: any of their fields, and null for one that may be left out.
+fn changes(mut schema: Value) -> Value {
+    let required = schema.as_object_mut().and_then(|schema| schema.remove("required")).unwrap_or_default();
+    let is_required = |name: &String| required.as_array().is_some_and(|all| all.iter().any(|of| of == name.as_str()));
+    for (name, field) in schema["properties"].as_object_mut().into_iter().flatten() {
+        if field["properties"].is_object() {
+            *field = changes(field.take());
+        }
+        if !is_required(name) && field["type"].is_string() {
+            field["type"] = json!([field["type"], "null"]);
+        }
     }
     schema
 }

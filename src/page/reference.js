@@ -4,14 +4,6 @@ import { find, make } from "./dom.js";
 
 const VERBS = ["get", "put", "post", "patch", "delete"];
 
-try {
-  const response = await fetch("/openapi.json");
-  show(await response.json());
-} catch (error) {
-  find("failed").textContent = `openapi.json can't be read: ${error.message}`;
-  find("failed").hidden = false;
-}
-
 function show(api) {
   find("about").textContent = `Version ${api.info.version}. ${api.info.description}`;
   const operations = Object.entries(api.paths).flatMap(([path, item]) =>
@@ -102,4 +94,12 @@ function curl(request) {
     ...Object.entries(request.headers).map(header), quoted(location.origin + request.path),
     request.body === undefined ? "" : `-d ${quoted(JSON.stringify(request.body))}`];
   return parts.filter(Boolean).join(" ");
+}
+
+try {
+  const response = await fetch("/openapi.json");
+  show(await response.json());
+} catch (error) {
+  find("failed").textContent = `openapi.json can't be read: ${error.message}`;
+  find("failed").hidden = false;
 }

@@ -2,11 +2,12 @@
 //! `tests/page/`.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
-use crate::common::program::refuses;
+use crate::common::program::{program, refuses};
 use crate::common::{Kind, TestApp, TestStore, block_on, client, import, seed_files};
 
 fn get(app: &TestApp, path: &str, headers: &[(&str, &str)]) -> client::Response {
@@ -85,4 +86,22 @@ fn only_a_demo_offers_a_token_and_only_to_who_is_on_its_machine() {
     for host in ["rebound.example.com", "10.0.0.1:8000", "127.0.0.1.example.com"] {
         assert_eq!(session(&demo, host), 204, "{host}");
     }
+}
+
+#[test]
+fn a_person_can_use_it_in_a_browser() {
+    // scripts/test says where what drives a browser is, if it can be had
+    let Some(tests) = std::env::var_os("PAGE_TESTS").filter(|tests| !tests.is_empty()) else { return };
+    let mut demo = program();
+    let demo = demo.args(["serve", "--demo", "--listen", "127.0.0.1:0"]).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut process = demo.spawn().unwrap();
+    let mut told = BufReader::new(process.stdout.take().unwrap());
+    let mut first = String::new();
+    told.read_line(&mut first).unwrap();
+    let url = first.split("/docs").next().unwrap();
+    let output = Command::new("node").arg(tests).arg(url).output();
+    process.kill().unwrap();
+    process.wait().unwrap();
+    let output = output.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }
