@@ -1,11 +1,16 @@
 //! `openapi`: what the API is, for tools that need no service to learn it.
 
 use crossbar_groups::config::OpenapiArguments;
-use crossbar_groups::openapi::{document, postman, text};
+use crossbar_groups::openapi::{document, postman};
 
-use super::output::{print, print_json};
+use super::output::print_json;
 
 /// Prints the document, or the collection that is made of it.
 pub fn openapi(arguments: &OpenapiArguments) -> anyhow::Result<()> {
-    if arguments.postman { print_json(&postman::collection(document(), &arguments.address)) } else { print(text()) }
+    let document = document();
+    if arguments.postman {
+        print_json(&postman::collection(&document, &arguments.address))
+    } else {
+        print_json(&document)
+    }
 }

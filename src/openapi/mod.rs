@@ -33,19 +33,14 @@ const TOKEN: &str = "token";
 const TOKEN_IN_QUERY: &str = "tokenInQuery";
 const BASIC: &str = "basic";
 
-/// The document. It is the same in every process of this version.
-pub fn document() -> &'static Value {
-    static DOCUMENT: LazyLock<Value> = LazyLock::new(make);
-    &DOCUMENT
-}
-
-/// The document as it is served and printed.
+/// The document as it is served: the same from every process of this version.
 pub fn text() -> &'static str {
-    static TEXT: LazyLock<String> = LazyLock::new(|| format!("{:#}\n", document()));
+    static TEXT: LazyLock<String> = LazyLock::new(|| document().to_string());
     &TEXT
 }
 
-fn make() -> Value {
+/// The document.
+pub fn document() -> Value {
     let mut license = License::new("MIT OR Apache-2.0");
     license.identifier = Some("MIT OR Apache-2.0".to_owned());
     let info = InfoBuilder::new()

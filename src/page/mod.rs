@@ -20,7 +20,7 @@ pub const PATH: &str = "/docs";
 
 /// Nothing but what this service has itself, none of it inline, and in nobody's frame.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; \
-    form-action 'none'; frame-ancestors 'none'";
+    form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'";
 
 /// A page's file: where it is, its type, and what it holds.
 type Asset = (&'static str, &'static str, &'static str);

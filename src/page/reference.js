@@ -5,13 +5,13 @@ import { find, make } from "./dom.js";
 const VERBS = ["get", "put", "post", "patch", "delete"];
 
 function show(api) {
-  find("about").textContent = `Version ${api.info.version}. ${api.info.description}`;
+  find("about").append(`Version ${api.info.version}. `, ...prose(api.info.description));
   const operations = Object.entries(api.paths).flatMap(([path, item]) =>
     VERBS.filter((verb) => item[verb]).map((verb) => ({ path, verb, ...item[verb] })));
   for (const tag of api.tags) {
     const ofTag = operations.filter((operation) => operation.tags[0] === tag.name);
     const links = ofTag.map((of) => make("a", { href: `#${of.operationId}` }, of.summary));
-    find("contents").append(...links);
+    find("contents").append(make("p", { class: "quiet" }, tag.name), ...links);
     const section = make("section", { "aria-labelledby": `tag-${tag.name}` });
     section.append(make("h2", { id: `tag-${tag.name}` }, tag.name), make("p", { class: "quiet" }, tag.description));
     section.append(...ofTag.map((operation) => article(operation, api)));
@@ -25,17 +25,20 @@ function article(operation, api) {
   const title = make("h3", { id: `${operation.operationId}-title` }, operation.summary);
   const line = make("p", {}, make("code", { class: "verb" }, operation.verb.toUpperCase()), make("code", { class: "path" }, operation.path));
   const whole = make("article", { id: operation.operationId, "aria-labelledby": title.id }, title, line);
-  if (operation.description) whole.append(make("p", {}, operation.description));
+  if (operation.description) whole.append(make("p", {}, ...prose(operation.description)));
   whole.append(make("p", { class: "quiet" }, operation.security ? "Needs a token." : "Needs no token."));
   if (operation.parameters?.length) whole.append(folded("Parameters", parameters(operation.parameters)));
   const body = operation.requestBody?.content["application/json"];
   if (body) whole.append(folded("Body", schema(body.schema, api)));
   whole.append(folded("Answers", answers(operation.responses, api)));
-  for (const request of operation["x-requests"] ?? []) {
-    whole.append(folded(`Try: ${request.summary} (${request.status})`, block(curl(request))));
-  }
+  const tries = operation["x-requests"].flatMap((request) =>
+    [make("h4", {}, `${request.summary} (${request.status})`), block(curl(request))]);
+  whole.append(folded("Try it", ...tries));
   return whole;
 }
+
+// A text of the document: what stands between backticks is code.
+const prose = (text) => text.split("`").map((part, at) => (at % 2 ? make("code", {}, part) : part));
 
 const folded = (title, ...content) => make("details", {}, make("summary", {}, title), ...content);
 
@@ -46,10 +49,10 @@ function parameters(all) {
   const list = make("dl");
   for (const parameter of all) {
     const { type, enum: values, default: usual, pattern } = parameter.schema;
-    const said = [parameter.in, type, values && `one of ${values.join(", ")}`, pattern && `like ${pattern}`,
-      usual !== undefined && `${usual} as it comes`, parameter.required && "required"];
+    const said = [parameter.in, [type].flat().join(" or "), values && `one of ${values.join(", ")}`, pattern && `like ${pattern}`,
+      usual !== undefined && `as it comes: ${usual}`, parameter.required && "required"];
     list.append(make("dt", {}, make("code", {}, parameter.name)));
-    list.append(make("dd", {}, parameter.description, " ", make("span", { class: "quiet" }, `(${said.filter(Boolean).join("; ")})`)));
+    list.append(make("dd", {}, ...prose(parameter.description), " ", make("span", { class: "quiet" }, `(${said.filter(Boolean).join("; ")})`)));
   }
   return list;
 }

@@ -161,6 +161,17 @@ const tests = {
     assert.equal(await page.locator("#drawing svg rect").count(), rows);
     await page.selectOption("#strategy", "weighted_random");
     await page.locator("#rings-failure", { hasText: "rings nobody" }).waitFor();
+    await page.selectOption("#strategy", "simultaneous");
+    const [first, then] = ["bd9b78548ffcf678f171fca5e5fc48f5", "55f75e13a572c95a8cc43db8e5804654"];
+    const endpoints = { [first]: { type: "device", timeout: 15 }, [then]: { type: "device", delay: 10, timeout: 20 } };
+    const { id } = await aside("PUT", "", { name: "In turn", endpoints });
+    await row(page, "In turn").click();
+    await page.locator("#rings-table td", { hasText: "10 s" }).waitFor();
+    assert.equal(await page.locator("#drawing svg rect").count(), 2);
+    const [one, other] = await page.locator("#drawing svg rect").evaluateAll((bars) => bars.map((bar) => bar.getBBox().x));
+    assert.ok(other > one, "what rings later stands further to the right");
+    await picture(page, "rings");
+    await aside("DELETE", `/${id}`);
     await end();
   },
 
