@@ -1,4 +1,5 @@
-//! The same as a Postman collection (v2.1): a folder for each tag, in it a request for each operation, and its examples.
+//! The same as a Postman collection (v2.1): a folder for each tag, in it one for each operation, with its
+//! examples, each of which tests the status of its answer.
 
 use serde_json::{Map, Value, json};
 
@@ -55,8 +56,10 @@ fn request(request: &Value) -> Value {
     let query: Vec<Value> = url::form_urlencoded::parse(query.as_bytes())
         .map(|(key, value)| json!({ "key": key, "value": value }))
         .collect();
+    let test = format!("pm.test('status', () => pm.response.to.have.status({}));", request["status"]);
     let mut made = json!({
         "name": request["summary"],
+        "event": [{ "listen": "test", "script": { "type": "text/javascript", "exec": [test] } }],
         "request": {
             "method": request["method"],
             "header": headers,
