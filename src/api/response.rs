@@ -233,10 +233,10 @@ impl Frame {
         response.finish()
     }
 
-    /// The response to whoever looks at the root; who sees it may want to know where the page is.
+    /// The response to whoever looks at the root; it tells where the page is, if there is one.
     pub fn greet(&self, page: Option<&str>) -> HttpResponse {
-        let page = page.map(|page| format!("; try them and read of them at {page}")).unwrap_or_default();
-        let greeting = format!("crossbar-groups: Kazoo's groups are under /v2/accounts/{{ACCOUNT_ID}}/groups{page}\n");
+        let page = page.map(|page| format!("a page for browsers is at {page}, ")).unwrap_or_default();
+        let greeting = format!("crossbar-groups: {page}Kazoo's groups are under /v2/accounts/{{ACCOUNT_ID}}/groups\n");
         self.response(StatusCode::OK).insert_header((CONTENT_TYPE, "text/plain")).body(greeting)
     }
 
