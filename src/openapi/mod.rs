@@ -1,7 +1,7 @@
-//! What the API is, as an OpenAPI 3.1 document: its operations ([`operations`]), and what each takes and answers. Errors
+//! What the API is, as an OpenAPI 3.1 document: its operations (`operations/`), and what each takes and answers. Errors
 //! are those of the catalogue ([`crate::api::Error`]), groups what their JSON schema says, parameters what requests are read by.
 //!
-//! An operation is added in `operations.rs`; `tests/it/openapi.rs` then sends each of its examples, and keeps what was
+//! An operation is added in `operations/`; `tests/it/openapi.rs` then sends each of its examples, and keeps what was
 //! answered in `answers.json`.
 
 mod answers;
