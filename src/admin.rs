@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use actix_web::http::header::ContentType;
+use actix_web::http::header::{ALLOW, ContentType};
 use actix_web::{HttpResponse, guard, web};
 use moka::future::Cache;
 use serde_json::json;
@@ -49,10 +49,15 @@ impl Admin {
 pub fn routes(config: &mut web::ServiceConfig) {
     // who balances load often asks for the head alone
     let read = || web::route().guard(guard::Any(guard::Get()).or(guard::Head()));
+    let at = |path: &str| web::resource(path.to_owned()).default_service(web::to(not_allowed));
     config
-        .route("/healthz", read().to(healthz))
-        .route("/readyz", read().to(readyz))
-        .route("/metrics", read().to(metrics));
+        .service(at("/healthz").route(read().to(healthz)))
+        .service(at("/readyz").route(read().to(readyz)))
+        .service(at("/metrics").route(read().to(metrics)));
+}
+
+async fn not_allowed() -> HttpResponse {
+    HttpResponse::MethodNotAllowed().insert_header((ALLOW, "GET, HEAD")).finish()
 }
 
 async fn healthz() -> HttpResponse {

@@ -4,8 +4,10 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use md5::{Digest, Md5};
+
 use crate::auth::Auth;
-use crate::document::DocId;
+use crate::document::{DocId, hex};
 use crate::dump::{self, Dump};
 use crate::kazoo::account::AccountId;
 use crate::metrics::Metrics;
@@ -28,20 +30,49 @@ const DUMPS: [&str; 12] = [
     include_str!("../fixtures/seed/system_config.json"),
 ];
 
-/// The demo's accounts: their ids and what they are.
+/// The system's own account, above all others.
+pub const MASTER_ACCOUNT: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa1";
+
+/// The account below it, of which are who signs in and the demo's token.
+const ADMIN_ACCOUNT: &str = "3e30d852896b2a7fd6dd579074f12a3b";
+
+/// The account below that, whose groups the demo shows.
+pub const ACCOUNT: &str = "3b4563ea9f44c060cb5464e76772d7e3";
+
 const ACCOUNTS: [(&str, &str); 3] = [
-    ("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa1", "oracle_master, the system's own, above all others"),
-    ("3e30d852896b2a7fd6dd579074f12a3b", "Birch Dental"),
-    ("3b4563ea9f44c060cb5464e76772d7e3", "Coral Clinic, below Birch Dental"),
+    (MASTER_ACCOUNT, "oracle_master, the system's own, above all others"),
+    (ADMIN_ACCOUNT, "Birch Dental"),
+    (ACCOUNT, "Coral Clinic, below Birch Dental"),
 ];
 
-/// Who the demo's token speaks for: Birch Dental's administrator. It may act on Coral Clinic too.
-const ADMIN: (&str, &str) = ("3e30d852896b2a7fd6dd579074f12a3b", "7833d1822b9fba91acd8aeb8a3d4eaee");
+/// The user for whom the demo's token speaks: Birch Dental's administrator, who may act on Coral Clinic too.
+const ADMIN: &str = "7833d1822b9fba91acd8aeb8a3d4eaee";
 
-/// A group and a user of Coral Clinic, and another group that nobody will miss.
-const GROUP: &str = "0a000000000000000000000000000001";
-const USER: &str = "849e9b7d4d7c707f6e7e814449871de2";
-const OTHER_GROUP: &str = "4e000000000000000000000000000005";
+/// The administrator's name. This and all else here is made up, and stands in `fixtures/` too.
+pub const USER_NAME: &str = "beaadmin";
+
+/// The administrator's password.
+pub const PASSWORD: &str = "beaadmin-pw1";
+
+/// Birch Dental, as one who signs in names it.
+pub const ACCOUNT_NAME: &str = "birchdental";
+
+/// The key of Birch Dental's programs.
+pub const API_KEY: &str = "fddfb3e4176d98a59a5cc07082d8c97c2a00de59135a61df55b91f5bda741b64";
+
+/// A group of Coral Clinic.
+pub const GROUP: &str = "0a000000000000000000000000000001";
+
+/// A user of Coral Clinic.
+pub const USER: &str = "849e9b7d4d7c707f6e7e814449871de2";
+
+/// Another group of Coral Clinic, that nobody will miss.
+pub const OTHER_GROUP: &str = "4e000000000000000000000000000005";
+
+/// What the administrator's name and password are sent as.
+pub fn credentials() -> String {
+    hex(&Md5::digest(format!("{USER_NAME}:{PASSWORD}")))
+}
 
 /// How long the demo's token holds.
 const LIFETIME_S: i64 = 7 * 24 * 3600;
@@ -73,48 +104,63 @@ pub async fn fill(store: &dyn Server, folder: &Path) -> Result<(), Error> {
 
 /// A token that the demo's store accepts.
 pub async fn token(store: SharedStore, world: World) -> Result<String, Error> {
+    issue(&Auth::new(store, Metrics::new((world.now)()), Duration::from_secs(1), world)).await
+}
+
+/// The same of a service that runs.
+pub async fn issue(auth: &Auth) -> Result<String, Error> {
     let failed = |what: &str| Error::Token(what.to_owned());
-    let auth = Auth::new(store, Metrics::new((world.now)()), Duration::from_secs(1), world);
-    let account: AccountId = ADMIN.0.parse().map_err(|_| failed("no account"))?;
-    let user: DocId = ADMIN.1.parse().map_err(|_| failed("no user"))?;
+    let account: AccountId = ADMIN_ACCOUNT.parse().map_err(|_| failed("no account"))?;
+    let user: DocId = ADMIN.parse().map_err(|_| failed("no user"))?;
     auth.issue(account, Some(&user), "demo", LIFETIME_S).await.map_err(|error| failed(&error.to_string()))
 }
 
-/// What to tell who started the demo. The token is put into a file of `folder` as a header, for curl to read.
-pub fn introduction(url: &str, token: &str, folder: &Path) -> Result<String, Error> {
-    let header = folder.join("token");
-    fs::write(&header, format!("X-Auth-Token: {token}\n"))?;
-    let curl = format!("curl -sS -H @{}", header.display());
-    let coral = format!("{url}/v2/accounts/{}", ACCOUNTS[2].0);
-    let json = "-H 'Content-Type: application/json'";
+/// What to tell who started the demo: first where its page is, if there is one.
+pub fn introduction(url: &str, page: Option<&str>, token: &str) -> String {
     let accounts: Vec<String> = ACCOUNTS.iter().map(|(id, name)| format!("  {id}  {name}")).collect();
-    Ok(format!(
+    let page = page.map(|page| format!("{url}{page}  opens signed in\n\n")).unwrap_or_default();
+    let json = "-H 'Content-Type: application/json'";
+    let curl = "curl -sS -H \"X-Auth-Token: $TOKEN\"";
+    format!(
         "\
-Kazoo's groups at {url}, from a temporary store that is gone when this stops (Ctrl-C).
+{page}Kazoo's groups at {url}, from a temporary store that is gone when this stops (Ctrl-C).
 
 Accounts
 {accounts}
 
-A token of Birch Dental's administrator (X-Auth-Token; the commands below read it from a file)
-  {token}
+Birch Dental's administrator, who may act on Coral Clinic too, signs in
+  as a user      {USER_NAME}, password {PASSWORD}, account's name {ACCOUNT_NAME}
+  by an API key  {API_KEY}
 
 Try, in another terminal:
 
+# a token, and an account; then these commands work in any order, and those of the documentation too
+export TOKEN={token}
+export A={url}/v2/accounts/{ACCOUNT}
+
+# tokens like it
+curl -sS -X PUT {json} '{url}/v2/user_auth' -d '{{\"data\":{{\"credentials\":\"{credentials}\",\"account_name\":\"{ACCOUNT_NAME}\"}}}}'
+curl -sS -X PUT {json} '{url}/v2/api_auth' -d '{{\"data\":{{\"api_key\":\"{API_KEY}\"}}}}'
+
 # all groups of Coral Clinic
-{curl} '{coral}/groups?pretty_print=true'
+{curl} \"$A/groups?pretty_print=true\"
 
 # the groups of one of its users, two at a time
-{curl} '{coral}/users/{USER}/groups?page_size=2'
+{curl} \"$A/users/{USER}/groups?page_size=2\"
 
 # make a group
-{curl} -X PUT {json} '{coral}/groups' -d '{{\"data\":{{\"name\":\"Front desk\",\"endpoints\":{{\"{USER}\":{{\"type\":\"user\",\"weight\":1}}}}}}}}'
+{curl} -X PUT {json} \"$A/groups\" -d '{{\"data\":{{\"name\":\"Front desk\",\"endpoints\":{{\"{USER}\":{{\"type\":\"user\",\"weight\":1}}}}}}}}'
 
 # change a group
-{curl} -X PATCH {json} '{coral}/groups/{GROUP}' -d '{{\"data\":{{\"name\":\"Reception\",\"flags\":[\"vip\"]}}}}'
+{curl} -X PATCH {json} \"$A/groups/{GROUP}\" -d '{{\"data\":{{\"name\":\"Reception\",\"flags\":[\"vip\"]}}}}'
+
+# whom it rings
+{curl} \"$A/groups/{GROUP}/rings\"
 
 # delete a group
-{curl} -X DELETE '{coral}/groups/{OTHER_GROUP}'
+{curl} -X DELETE \"$A/groups/{OTHER_GROUP}\"
 ",
         accounts = accounts.join("\n"),
-    ))
+        credentials = credentials(),
+    )
 }

@@ -16,9 +16,10 @@
 //! the time and new ids, [`metrics`] what is counted, [`logging`] the log, [`config`] the command line, [`budgets`] what a
 //! request may cost, [`caching`] what is kept in memory. Work that keeps a processor busy is done [`aside`]. [`notices`] tells
 //! Kazoo's nodes of what is written, [`background`] is the work that goes on beside requests, [`admin`] what operators'
-//! machines ask. [`ringing`] reads what says whom a group rings, [`using`] what names one. [`tls`] is who is believed over
-//! it, [`files`] reads what operators name. [`operate`] is what operators do beside a running service, [`plan`] makes groups
-//! what a file says, [`backup`] is what they keep of an embedded store. [`Application`] puts them together.
+//! machines ask, [`openapi`] what the API is, [`page`] how people use it in a browser. [`ringing`] reads what says whom a
+//! group rings, [`using`] what names one. [`tls`] is who is believed over it, [`files`] reads what operators name.
+//! [`operate`] is what operators do beside a running service, [`plan`] makes groups what a file says, [`backup`] is what they
+//! keep of an embedded store. [`Application`] puts them together.
 
 #![forbid(unsafe_code)]
 
@@ -42,7 +43,9 @@ mod listener;
 pub mod logging;
 pub mod metrics;
 pub mod notices;
+pub mod openapi;
 pub mod operate;
+pub mod page;
 pub mod plan;
 pub mod ringing;
 pub mod store;
@@ -163,17 +166,20 @@ impl Application {
             admission: Admission::new(&arguments.budgets, &metrics),
             listeners: Listeners::new(&arguments.budgets, &metrics, ending.clone(), source),
             budgets: arguments.budgets.clone(),
+            has_page: !arguments.no_docs,
             world,
             node: URL_SAFE_NO_PAD.encode(Md5::digest(address.to_string())),
             metrics,
         });
         let admin_data = web::Data::new(admin.clone());
         let is_apart = arguments.admin_listen.is_some();
+        let (has_page, is_demo) = (!arguments.no_docs, arguments.demo);
         let public = {
             let admin_data = admin_data.clone();
             HttpServer::new(move || {
                 let app = App::new().app_data(api.clone()).app_data(admin_data.clone());
                 let app = if is_apart { app } else { app.configure(admin::routes) };
+                let app = if has_page { app.configure(|config| page::routes(config, is_demo)) } else { app };
                 app.default_service(web::to(api::respond))
             })
         };

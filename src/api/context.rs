@@ -42,6 +42,8 @@ pub struct Api {
     pub admission: Admission,
     /// Who listens to what happens.
     pub listeners: Listeners,
+    /// Whether there is a page for people.
+    pub has_page: bool,
     /// Time and new ids.
     pub world: World,
     /// What envelopes call this process.

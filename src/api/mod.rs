@@ -47,22 +47,23 @@ use crate::document::json;
 use crate::in_flight;
 use crate::kazoo::account::AccountId;
 use crate::kazoo::verb::Verb;
+use crate::page;
 
 use answer::Answer;
 use conditions::Conditions;
 use context::Authorized;
 use incoming::Incoming;
 use loggable::{LoggablePath, OrDash};
-use path::Path;
-use resource::Resource;
 use response::Frame;
 
 pub use admission::Admission;
 pub use context::Api;
-pub use error::Error;
+pub use error::{Error, InvalidBody};
 pub use events::Listeners;
 pub use limit::{Limiter, RateLimit};
 pub use pages::Pages;
+pub use path::Path;
+pub use resource::Resource;
 pub use schemas::Schemas;
 pub use writers::Writers;
 
@@ -147,7 +148,7 @@ impl Api {
             return Err(Error::OverBudget(Budget::Url, budgets.max_url));
         }
         if request.uri().path() == "/" {
-            return Ok(frame.greet());
+            return Ok(frame.greet(self.has_page.then_some(page::PATH)));
         }
         let path = Path::parse(request.uri().path())?.ok_or(Error::NotFound)?;
         frame.is_first_version = !path.has_pages;

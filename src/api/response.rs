@@ -233,9 +233,10 @@ impl Frame {
         response.finish()
     }
 
-    /// The response to whoever looks at the root.
-    pub fn greet(&self) -> HttpResponse {
-        let greeting = "crossbar-groups: Kazoo's groups are under /v2/accounts/{ACCOUNT_ID}/groups\n";
+    /// The response to whoever looks at the root; it tells where the page is, if there is one.
+    pub fn greet(&self, page: Option<&str>) -> HttpResponse {
+        let page = page.map(|page| format!("a page for browsers is at {page}, ")).unwrap_or_default();
+        let greeting = format!("crossbar-groups: {page}Kazoo's groups are under /v2/accounts/{{ACCOUNT_ID}}/groups\n");
         self.response(StatusCode::OK).insert_header((CONTENT_TYPE, "text/plain")).body(greeting)
     }
 

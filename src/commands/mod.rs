@@ -4,6 +4,7 @@
 mod backups;
 mod dumps;
 mod groups;
+mod openapi;
 mod operate;
 mod output;
 mod plan;
@@ -29,6 +30,7 @@ pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Backup(arguments) => backups::backup(arguments).await,
         Command::Restore(arguments) => backups::restore(arguments).await,
         Command::Groups(command) => return groups::groups(command).await,
+        Command::Openapi(arguments) => openapi::openapi(&arguments),
         Command::Views(command) => return operate::views(command).await,
         Command::Doctor(arguments) => return operate::doctor(arguments).await,
         Command::Audit(arguments) => return operate::audit(*arguments).await,

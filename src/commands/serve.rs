@@ -11,7 +11,7 @@ use crossbar_groups::config::{ServeArguments, StoreLocation};
 use crossbar_groups::store::couch::CouchOptions;
 use crossbar_groups::tls::Identity;
 use crossbar_groups::world::World;
-use crossbar_groups::{Application, demo, open_store, open_store_keeping};
+use crossbar_groups::{Application, demo, open_store, open_store_keeping, page};
 
 use super::output::print;
 
@@ -42,8 +42,14 @@ pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
     demo::fill(store.as_ref(), folder.path()).await?;
     let token = demo::token(Arc::clone(&store) as _, World::real()).await?;
     let application = Application::build(&arguments, store, World::real())?;
-    print(&demo::introduction(&application.url(), &token, folder.path())?)?;
+    let page = (!arguments.no_docs).then_some(page::PATH);
+    print(&demo::introduction(&reachable(&application), page, &token))?;
     Ok(application.run_until(stop).await?)
+}
+
+/// Where people of this machine find an application that may listen at all of its addresses.
+fn reachable(application: &Application) -> String {
+    application.url().replacen("0.0.0.0", "127.0.0.1", 1).replacen("[::]", "[::1]", 1)
 }
 
 /// Each connection is an open file, of which a process may have a thousand unless it asks for more.

@@ -66,8 +66,22 @@ pub enum Command {
     /// Tell what hangs on accounts' groups, and make groups what a file says
     #[command(subcommand)]
     Groups(GroupsCommand),
+    /// Print what the API is, as an OpenAPI 3.1 document
+    Openapi(OpenapiArguments),
     /// Carry documents, revisions and attachments from one store to another; may be stopped and started again
     Migrate(MigrateArguments),
+}
+
+/// `openapi`
+#[derive(Debug, Args)]
+pub struct OpenapiArguments {
+    /// Print it as a Postman collection
+    #[arg(long)]
+    pub postman: bool,
+
+    /// Where the service of the collection answers
+    #[arg(long, default_value = "http://127.0.0.1:8000", value_name = "URL", requires = "postman")]
+    pub address: String,
 }
 
 /// `views`
@@ -170,6 +184,10 @@ pub struct ServeArguments {
     /// Serve made-up accounts from a temporary store, and print what to try
     #[arg(long, env = "CROSSBAR_DEMO", conflicts_with_all = ["store", "store_file"])]
     pub demo: bool,
+
+    /// Leave out the page at /docs, and /openapi.json
+    #[arg(long, env = "CROSSBAR_NO_DOCS")]
+    pub no_docs: bool,
 
     /// What is limited: nothing, sign-ins, or every request as Kazoo does. A client address has 100 tokens for each
     /// account and gets 10 a second; a request costs 1, and so does a sign-in. Who fails to sign in waits, unless

@@ -7,10 +7,12 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use md5::{Digest, Md5};
 use serde_json::Value;
 
 use crate::common::program::{Served, program, refuses, run};
 use crate::common::{client, recording, seed_files};
+use crossbar_groups::document::hex;
 
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()
@@ -187,25 +189,40 @@ fn the_demo_shows_commands_that_work() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let mut commands = Vec::new();
+    let mut lines: Vec<String> = Vec::new();
     for line in BufReader::new(process.stdout.take().unwrap()).lines() {
-        let line = line.unwrap();
-        if line.starts_with("curl ") {
-            commands.push(line);
-        }
-        if commands.len() == 5 {
+        lines.push(line.unwrap());
+        if lines.last().unwrap().contains("-X DELETE") {
             break;
         }
     }
-    for command in &commands {
-        let output = Command::new("sh").args(["-c", command]).output().unwrap();
+    // the page comes first, and opens signed in
+    let page = lines[0].split(' ').next().unwrap();
+    assert!(page.ends_with("/docs"), "{page}");
+    let address = page.strip_prefix("http://").unwrap().strip_suffix("/docs").unwrap();
+    let session = client::send(address.parse().unwrap(), "GET", "/docs/session", &[], None).unwrap();
+    assert!(session.text().contains("token"), "{}", session.text());
+    let exports: Vec<&str> = lines.iter().map(String::as_str).filter(|line| line.starts_with("export ")).collect();
+    let commands: Vec<&str> = lines.iter().map(String::as_str).filter(|line| line.starts_with("curl ")).collect();
+    assert_eq!((exports.len(), commands.len()), (2, 8), "{lines:?}");
+    for command in commands {
+        let script = format!("{}\n{command}", exports.join("\n"));
+        let output = Command::new("sh").args(["-ec", &script]).output().unwrap();
         let answer: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{command}: {output:?}"));
         assert_eq!(answer["status"], "success", "{command}: {answer}");
     }
-    // and then the README's own, as somebody would who tries both
-    let header = commands[0].split('@').nth(1).unwrap().split(' ').next().unwrap();
-    let token = fs::read_to_string(header).unwrap();
-    let address = commands[0].split("http://").nth(1).unwrap().split('/').next().unwrap();
+    // who has no token signs in as it says
+    let signs_in = lines.iter().find(|line| line.contains("as a user")).unwrap();
+    let words: Vec<&str> = signs_in.split([' ', ',']).filter(|word| !word.is_empty()).collect();
+    let (user, password, account) = (words[3], words[5], *words.last().unwrap());
+    let credentials = hex(&Md5::digest(format!("{user}:{password}")));
+    let data = serde_json::json!({"data": {"credentials": credentials, "account_name": account}}).to_string();
+    let json = [("Content-Type", "application/json")];
+    let address_of = address.parse().unwrap();
+    let answer = client::send(address_of, "PUT", "/v2/user_auth", &json, Some(data.as_bytes())).unwrap();
+    assert_eq!(answer.status, 201, "{}", answer.text());
+    // and then the README's own commands, as somebody would who tries both
+    let token = exports[0].strip_prefix("export TOKEN=").unwrap();
     for document in ["README.md", "docs/api.md"] {
         let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(document)).unwrap();
         let part = text.split("## Try").nth(1).unwrap().split("\n## ").next().unwrap();
@@ -214,7 +231,7 @@ fn the_demo_shows_commands_that_work() {
         assert!(script.contains("PUT"), "{document}");
         let script = script.replace("127.0.0.1:8000", address).replace("curl ", "curl -sSf ");
         let mut shell = Command::new("sh");
-        shell.args(["-ec", &script]).env("TOKEN", token.trim().strip_prefix("X-Auth-Token: ").unwrap());
+        shell.args(["-ec", &script]).env("TOKEN", token);
         let output = shell.output().unwrap();
         assert!(output.status.success(), "{document}: {output:?}");
     }

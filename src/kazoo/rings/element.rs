@@ -25,16 +25,25 @@ pub enum Module {
 #[error("not a module that rings groups: ring_group, page_group or group")]
 pub struct NoElement;
 
+impl Module {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::RingGroup, Self::PageGroup, Self::Group];
+
+    /// What callflows call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::RingGroup => "ring_group",
+            Self::PageGroup => "page_group",
+            Self::Group => "group",
+        }
+    }
+}
+
 impl FromStr for Module {
     type Err = NoElement;
 
     fn from_str(name: &str) -> Result<Self, NoElement> {
-        match name {
-            "ring_group" => Ok(Self::RingGroup),
-            "page_group" => Ok(Self::PageGroup),
-            "group" => Ok(Self::Group),
-            _ => Err(NoElement),
-        }
+        Self::ALL.into_iter().find(|module| module.name() == name).ok_or(NoElement)
     }
 }
 
@@ -55,6 +64,9 @@ pub enum Strategy {
 pub struct NoStrategy;
 
 impl Strategy {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Simultaneous, Self::Single, Self::WeightedRandom];
+
     /// What elements call it.
     pub fn name(self) -> &'static str {
         match self {
@@ -69,8 +81,7 @@ impl FromStr for Strategy {
     type Err = NoStrategy;
 
     fn from_str(name: &str) -> Result<Self, NoStrategy> {
-        let all = [Self::Simultaneous, Self::Single, Self::WeightedRandom];
-        all.into_iter().find(|strategy| strategy.name() == name).ok_or(NoStrategy)
+        Self::ALL.into_iter().find(|strategy| strategy.name() == name).ok_or(NoStrategy)
     }
 }
 
