@@ -55,15 +55,23 @@ pub fn read_large(file: &Path, mebibytes: u64) -> Result<Vec<u8>, BadFile> {
 
 /// The same of a file that nobody but its owner and its group should read. Where others may, the log says so.
 pub fn read_secret(file: &Path) -> Result<Vec<u8>, BadFile> {
-    let opened = File::open(file).map_err(|error| BadFile::new(file, error))?;
-    let mode = opened.metadata().map_err(|error| BadFile::new(file, error))?.permissions().mode();
-    if mode & OTHERS_READ != 0 {
+    let (bytes, others_read) = read_telling(file)?;
+    if others_read {
         log::warn!(
             "{} holds a secret, and everybody on this machine can read it: take that from others",
             file.display()
         );
     }
-    read_opened(file, &opened, LONGEST)
+    Ok(bytes)
+}
+
+/// The bytes of a file, and whether everybody on this machine can read it.
+///
+/// Errors: see [`read`].
+pub fn read_telling(file: &Path) -> Result<(Vec<u8>, bool), BadFile> {
+    let opened = File::open(file).map_err(|error| BadFile::new(file, error))?;
+    let mode = opened.metadata().map_err(|error| BadFile::new(file, error))?.permissions().mode();
+    Ok((read_opened(file, &opened, LONGEST)?, mode & OTHERS_READ != 0))
 }
 
 /// The file of a credential that systemd gives the service, if it does.

@@ -47,6 +47,7 @@ pub mod openapi;
 pub mod operate;
 pub mod page;
 pub mod plan;
+mod process;
 pub mod ringing;
 pub mod store;
 pub mod tls;
@@ -80,6 +81,9 @@ use store::lasting::Lasting;
 use store::measured::Measured;
 use tls::Identity;
 use world::World;
+
+/// The version, and the commit that it was built of.
+pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("CROSSBAR_COMMIT"), ")");
 
 /// How long requests under way may take when the service stops. With [`ADMIN_GRACE_S`],
 /// [`background::PATIENCE`] and [`logging::PATIENCE`] it is less than systemd waits (`packaging/crossbar-groups.service`).

@@ -7,7 +7,6 @@ mod commands;
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use mimalloc::MiMalloc;
 
 use crossbar_groups::config::{Command, CommandLine};
@@ -18,7 +17,7 @@ use crossbar_groups::logging;
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
-    let arguments = match CommandLine::try_parse() {
+    let arguments = match CommandLine::read() {
         Ok(arguments) => arguments,
         Err(error) if error.use_stderr() => {
             // clap's first paragraph says what is wrong; the rest is the help, which has a flag of its own
@@ -45,7 +44,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match actix_web::rt::System::new().block_on(commands::run(arguments.command)) {
+    match actix_web::rt::System::new().block_on(commands::run(arguments)) {
         Ok(status) => {
             log.end("");
             status

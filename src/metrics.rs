@@ -11,9 +11,10 @@ use prometheus::{
 
 use crate::budgets::Budget;
 use crate::logging;
+use crate::process::Process;
 
 /// The bounds of the histograms' buckets, in seconds.
-const LATENCIES: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0];
+pub(crate) const LATENCIES: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0];
 
 /// What is counted of a cache.
 #[derive(Debug, Clone)]
@@ -31,6 +32,7 @@ pub struct Metrics {
     requests: IntCounterVec,
     request_seconds: HistogramVec,
     over_budget: IntCounterVec,
+    rate_limited: IntCounter,
     requests_under_way: IntGauge,
     bytes_in_flight: IntGauge,
     listeners: IntGauge,
@@ -66,6 +68,10 @@ impl Metrics {
             over_budget: IntCounterVec::new(
                 Opts::new("crossbar_over_budget_total", "Requests that went over a bound, by its name"),
                 &["budget"],
+            )?,
+            rate_limited: IntCounter::new(
+                "crossbar_rate_limited_total",
+                "Requests that were refused (429), since their client asked or failed to sign in too often",
             )?,
             requests_under_way: IntGauge::new("crossbar_requests_under_way", "Requests that are being answered")?,
             bytes_in_flight: IntGauge::new(
@@ -106,12 +112,14 @@ impl Metrics {
         };
         let started_at = Gauge::new("process_start_time_seconds", "When the process started, in seconds since 1970")?;
         started_at.set(started.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64().floor());
-        let build = IntGaugeVec::new(Opts::new("crossbar_build_info", "The version that runs"), &["version"])?;
-        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let build = Opts::new("crossbar_build_info", "The version that runs, and the commit that it was built of");
+        let build = IntGaugeVec::new(build, &["version", "commit"])?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION"), env!("CROSSBAR_COMMIT")]).set(1);
         for collector in [
             Box::new(metrics.requests.clone()) as Box<dyn Collector>,
             Box::new(metrics.request_seconds.clone()),
             Box::new(metrics.over_budget.clone()),
+            Box::new(metrics.rate_limited.clone()),
             Box::new(metrics.requests_under_way.clone()),
             Box::new(metrics.bytes_in_flight.clone()),
             Box::new(metrics.listeners.clone()),
@@ -126,6 +134,7 @@ impl Metrics {
             Box::new(logging::lost()),
             Box::new(started_at),
             Box::new(build),
+            Box::new(Process::new()?),
         ] {
             metrics.registry.register(collector)?;
         }
@@ -141,6 +150,11 @@ impl Metrics {
     /// A request went over a bound.
     pub fn over_budget(&self, budget: Budget) {
         self.over_budget.with_label_values(&[budget.name()]).inc();
+    }
+
+    /// A request was refused, since its client asks too often.
+    pub fn rate_limited(&self) {
+        self.rate_limited.inc();
     }
 
     /// How many requests are being answered: to be kept by who lets them in.

@@ -87,6 +87,9 @@ pub async fn respond(request: HttpRequest, payload: web::Payload, api: web::Data
             if let Some(budget) = error.budget() {
                 api.metrics.over_budget(budget);
             }
+            if matches!(error, Error::TooManyRequests(_)) {
+                api.metrics.rate_limited();
+            }
             if error.is_fault() {
                 log::error!("{} {error}", frame.request_id);
             }

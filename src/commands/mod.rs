@@ -4,26 +4,28 @@
 mod backups;
 mod dumps;
 mod groups;
+mod health;
 mod openapi;
 mod operate;
 mod output;
 mod plan;
 mod serve;
+mod shell;
 
 use std::process::ExitCode;
 
 use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crossbar_groups::config::Command;
+use crossbar_groups::config::{Command, CommandLine};
 
 /// Does what the command line asks for.
 ///
 /// Errors: why it can't be done, in a line.
-pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
+pub async fn run(arguments: CommandLine) -> anyhow::Result<ExitCode> {
     // that a file may not grow is a fault like others, and not this process's end; once caught, the signal stays so
     drop(signal(SignalKind::from_raw(libc::SIGXFSZ)).context("can't catch SIGXFSZ")?);
-    match command {
+    match arguments.command {
         Command::Serve(arguments) => serve::serve(*arguments).await,
         Command::Import(arguments) => dumps::import(arguments).await,
         Command::Export(arguments) => dumps::export(arguments).await,
@@ -34,6 +36,10 @@ pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Views(command) => return operate::views(command).await,
         Command::Doctor(arguments) => return operate::doctor(arguments).await,
         Command::Audit(arguments) => return operate::audit(*arguments).await,
+        Command::Health(asked) => health::health(asked, arguments.config).await,
+        Command::Completions { shell } => shell::completions(shell),
+        Command::Man { folder } => shell::man(&folder),
+        Command::Print(text) => output::print(&text),
         Command::Migrate(arguments) => return operate::migrate(arguments).await,
     }
     .map(|()| ExitCode::SUCCESS)

@@ -1,6 +1,8 @@
 //! The command line: every flag, its environment variable and its default, in one place.
 
+mod file;
 mod groups;
+mod layers;
 mod plan;
 mod secret;
 mod store;
@@ -12,6 +14,8 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, RangedU64ValueParser};
 use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+use url::Url;
 
 use crate::api::RateLimit;
 use crate::budgets::Budgets;
@@ -36,8 +40,13 @@ const AMQP_CREDENTIAL: &str = "amqp";
 
 /// Kazoo 4.3's crossbar for groups: the same REST API, on a CouchDB or on an embedded store.
 #[derive(Debug, Parser)]
-#[command(name = "crossbar-groups", version, about, max_term_width = 100)]
+#[command(name = "crossbar-groups", version = crate::VERSION, about, max_term_width = 100)]
 pub struct CommandLine {
+    /// A TOML file of settings, whose keys are the flags of `serve`; a flag or its variable goes before it. Of the other
+    /// commands it sets what they have in common with `serve`
+    #[arg(long, env = "CROSSBAR_CONFIG", global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -70,6 +79,35 @@ pub enum Command {
     Openapi(OpenapiArguments),
     /// Carry documents, revisions and attachments from one store to another; may be stopped and started again
     Migrate(MigrateArguments),
+    /// Ask a service whether it is ready; exit status 1 if it is not
+    Health(HealthArguments),
+    /// Print what completes this command line in a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Write man pages
+    #[command(hide = true)]
+    Man {
+        /// The folder that they are written into
+        #[arg(value_name = "FOLDER")]
+        folder: PathBuf,
+    },
+    /// Print this: what `serve --print-config` was asked for
+    #[command(skip)]
+    Print(String),
+}
+
+/// `health`
+#[derive(Debug, Args)]
+pub struct HealthArguments {
+    /// Where it answers (default: where `serve` would, by the same environment and configuration file)
+    #[arg(value_name = "URL")]
+    pub url: Option<Url>,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub trust: TrustArgument,
 }
 
 /// `openapi`
@@ -227,6 +265,10 @@ pub struct ServeArguments {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub caching: Caching,
+
+    /// Print what holds, as a configuration file, and where each of it comes from; passwords are left out
+    #[arg(long)]
+    pub print_config: bool,
 
     #[command(flatten)]
     #[allow(missing_docs)]

@@ -43,3 +43,48 @@ pub(super) fn read<T, E: Display>(file: &Path, parse: impl FnOnce(&str) -> Resul
     let text = str::from_utf8(&bytes).map_err(|_| BadFile::new(file, "it is not UTF-8"))?;
     parse(text.trim()).map_err(|error| BadFile::new(file, error))
 }
+
+/// Whether a value holds a password: that of a URL.
+pub(super) fn has_password(value: &str) -> bool {
+    masked(value) != value
+}
+
+/// A value without the users and passwords of its URLs.
+pub(super) fn masked(value: &str) -> String {
+    let Some((scheme, rest)) = value.split_once("://") else { return value.to_owned() };
+    let mut hosts = Vec::new();
+    for part in rest.split("://") {
+        match part.rsplit_once('@') {
+            Some((_, host)) => hosts.push(format!("***@{host}")),
+            None => hosts.push(part.to_owned()),
+        }
+    }
+    // where not every URL has a user, what looks like one of its own may be the middle of a password
+    match rest.rsplit_once('@') {
+        Some((_, host)) if hosts.iter().any(|host| !host.starts_with("***@")) => format!("{scheme}://***@{host}"),
+        _ => format!("{scheme}://{}", hosts.join("://")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_password_is_left_in_what_is_shown() {
+        for (value, shown) in [
+            ("data", "data"),
+            ("/a@b", "/a@b"),
+            ("http://h:5984", "http://h:5984"),
+            ("http://h1,https://h2", "http://h1,https://h2"),
+            ("http://admin:pw@h:5984", "http://***@h:5984"),
+            ("http://admin:p@,w@h1:5984,http://b:c@h2", "http://***@h1:5984,http://***@h2"),
+            ("http://admin:x://pw@h", "http://***@h"),
+            ("http://h1,http://b:c@h2", "http://***@h2"),
+            ("amqps://guest:guest@h/vhost", "amqps://***@h/vhost"),
+        ] {
+            assert_eq!(masked(value), shown);
+            assert_eq!(has_password(value), shown.contains('*'), "{value}");
+        }
+    }
+}

@@ -22,6 +22,11 @@ pub struct TlsArguments {
 }
 
 impl TlsArguments {
+    /// Whether the service answers over TLS.
+    pub fn is_wanted(&self) -> bool {
+        self.tls_cert.is_some()
+    }
+
     /// The certificate and its key; None if they are not wanted.
     pub fn identity(&self) -> Result<Option<Arc<Identity>>, BadFile> {
         match (&self.tls_cert, &self.tls_key) {

@@ -197,10 +197,13 @@ impl Node {
                 answer => Ok((answer?, Fate::Undone)),
             }
         };
-        timeout(time, exchange).await.unwrap_or_else(|_| {
+        let sent = Instant::now();
+        let exchanged = timeout(time, exchange).await.unwrap_or_else(|_| {
             let error = Error::TimedOut(format!("no answer in {} s", time.as_secs_f64()));
             Err(Failure { error, fate: Fate::Open })
-        })
+        });
+        self.counts.asked(exchanged.is_ok(), sent.elapsed());
+        exchanged
     }
 
     /// How long a request may take, and before that wait for its turn.
