@@ -44,6 +44,7 @@ pub mod metrics;
 pub mod notices;
 pub mod operate;
 pub mod plan;
+pub mod relay;
 pub mod ringing;
 pub mod store;
 pub mod tls;
@@ -63,12 +64,13 @@ use md5::{Digest, Md5};
 use tokio_util::sync::CancellationToken;
 
 use admin::Admin;
-use api::{Admission, Api, Limiter, Listeners, Pages, Schemas, Writers};
+use api::{Admission, Api, Limiter, Listeners, Pages, Relay, Schemas, Writers};
 use auth::Auth;
 use background::Background;
 use config::{ServeArguments, StoreLocation};
 use kazoo::views;
 use metrics::Metrics;
+use relay::{RelayArguments, Upstream};
 use store::SharedStore;
 use store::couch::{Couch, CouchOptions, NoClient};
 use store::embedded::Embedded;
@@ -148,7 +150,9 @@ impl Application {
         let store = caching::over(store, &arguments.caching, &background).map_err(io::Error::other)?;
         metrics.show(store.collectors());
         let store: SharedStore = Arc::new(Measured::new(store, metrics.clone()));
-        let admin = Admin::new(Arc::clone(&store), metrics.clone());
+        let relay = relay(arguments, &metrics, &background)?;
+        let upstream = relay.as_ref().map(|relay| Arc::clone(&relay.upstream));
+        let admin = Admin::new(Arc::clone(&store), metrics.clone(), upstream);
         let store = notices::over(store, notices_to, address, world, metrics.clone(), &background);
         let store: SharedStore = Arc::new(Lasting::new(store, background.clone(), metrics.clone()));
         let auth = Auth::new(Arc::clone(&store), metrics.clone(), arguments.auth_cache, world)
@@ -163,6 +167,7 @@ impl Application {
             admission: Admission::new(&arguments.budgets, &metrics),
             listeners: Listeners::new(&arguments.budgets, &metrics, ending.clone(), source),
             budgets: arguments.budgets.clone(),
+            relay,
             world,
             node: URL_SAFE_NO_PAD.encode(Md5::digest(address.to_string())),
             metrics,
@@ -257,6 +262,18 @@ impl Application {
         self.background.stop().await;
         ended
     }
+}
+
+/// The relay that the arguments ask for, whose upstream is looked at from now on.
+///
+/// Errors: a file can't be used.
+fn relay(arguments: &ServeArguments, metrics: &Metrics, background: &Background) -> io::Result<Option<Relay>> {
+    let RelayArguments { upstream: Some(target), sign_in, times } = arguments.relay.clone() else { return Ok(None) };
+    let trusted = arguments.store.trusted()?;
+    let upstream = Upstream::new(target, times, arguments.budgets.max_relayed, &trusted).map_err(io::Error::other)?;
+    metrics.show(upstream.collectors());
+    upstream.watch(background);
+    Ok(Some(Relay { upstream, sign_in }))
 }
 
 #[cfg(test)]

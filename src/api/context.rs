@@ -18,6 +18,7 @@ use super::incoming::Incoming;
 use super::limit::Limiter;
 use super::pages::Pages;
 use super::path::Path;
+use super::relayed::Relay;
 use super::response::Frame;
 use super::schemas::Schemas;
 use super::writers::Writers;
@@ -42,6 +43,8 @@ pub struct Api {
     pub admission: Admission,
     /// Who listens to what happens.
     pub listeners: Listeners,
+    /// Who answers what is not ours, if anybody.
+    pub relay: Option<Relay>,
     /// Time and new ids.
     pub world: World,
     /// What envelopes call this process.

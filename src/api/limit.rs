@@ -62,6 +62,11 @@ impl Limiter {
         self.proxies.client(request)
     }
 
+    /// Whether a request comes from a trusted proxy.
+    pub fn is_from_proxy(&self, request: &HttpRequest) -> bool {
+        self.proxies.have_sent(request)
+    }
+
     /// Who asks, as long as nothing is believed of it.
     pub fn stranger(&self, request: &HttpRequest) -> Asker {
         Asker::Stranger(self.network(request))

@@ -24,6 +24,7 @@ mod pages;
 mod parts;
 mod path;
 mod pauses;
+mod relayed;
 mod resource;
 mod response;
 mod rights;
@@ -63,6 +64,7 @@ pub use error::Error;
 pub use events::Listeners;
 pub use limit::{Limiter, RateLimit};
 pub use pages::Pages;
+pub use relayed::Relay;
 pub use schemas::Schemas;
 pub use writers::Writers;
 
@@ -141,6 +143,12 @@ impl Api {
         payload: web::Payload,
         frame: &mut Frame,
     ) -> Result<HttpResponse, Error> {
+        // what is not ours, of which only the path is read
+        let path = Path::parse(request.uri().path());
+        if let Some(upstream) = self.upstream_of(request, &path) {
+            return Box::pin(self.relay(upstream, request, payload, frame)).await;
+        }
+
         // the path, before the body is read
         let budgets = &self.budgets;
         if request.uri().path().len() + request.query_string().len() > budgets.max_url {
@@ -149,7 +157,15 @@ impl Api {
         if request.uri().path() == "/" {
             return Ok(frame.greet());
         }
-        let path = Path::parse(request.uri().path())?.ok_or(Error::NotFound)?;
+        let Ok(Some(path)) = path else {
+            // a browser would never learn of it
+            if request.method() == Method::OPTIONS && incoming::is_cors(request) {
+                return Ok(
+                    frame.preflight(request.headers().get(ACCESS_CONTROL_REQUEST_METHOD).and_then(incoming::text))
+                );
+            }
+            return Err(path.err().unwrap_or(Error::NotFound));
+        };
         frame.is_first_version = !path.has_pages;
 
         // the body, and a place to be answered in

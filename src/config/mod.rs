@@ -22,6 +22,7 @@ use crate::kazoo::account::AccountId;
 use crate::kazoo::views::DESIGN_DOCUMENTS;
 use crate::logging::LogFormat;
 use crate::notices::{Broker, Settings};
+use crate::relay::RelayArguments;
 use crate::tls::Authorities;
 
 pub use groups::{GroupsCommand, RingsArguments, UsedByArguments};
@@ -205,6 +206,10 @@ pub struct ServeArguments {
     /// How many threads serve requests (default: one for each processor)
     #[arg(long, env = "CROSSBAR_WORKERS", value_parser = clap::value_parser!(u16).range(1..), value_name = "NUMBER")]
     pub workers: Option<u16>,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub relay: RelayArguments,
 
     #[command(flatten)]
     #[allow(missing_docs)]

@@ -33,6 +33,7 @@ mod owners;
 mod paging;
 mod plan;
 mod ready;
+mod relay;
 mod rings;
 mod secrets;
 mod store;
