@@ -46,6 +46,7 @@ pub mod operate;
 pub mod plan;
 pub mod relay;
 pub mod ringing;
+pub mod shadow;
 pub mod store;
 pub mod tls;
 pub mod using;
@@ -71,6 +72,7 @@ use config::{ServeArguments, StoreLocation};
 use kazoo::views;
 use metrics::Metrics;
 use relay::{RelayArguments, Upstream};
+use shadow::Shadow;
 use store::SharedStore;
 use store::couch::{Couch, CouchOptions, NoClient};
 use store::embedded::Embedded;
@@ -273,7 +275,11 @@ fn relay(arguments: &ServeArguments, metrics: &Metrics, background: &Background)
     let upstream = Upstream::new(target, times, arguments.budgets.max_relayed, &trusted).map_err(io::Error::other)?;
     metrics.show(upstream.collectors());
     upstream.watch(background);
-    Ok(Some(Relay { upstream, sign_in }))
+    let shadow = Shadow::new(arguments.shadow.clone());
+    if let Some(shadow) = &shadow {
+        metrics.show(shadow.collectors());
+    }
+    Ok(Some(Relay { upstream, sign_in, shadow }))
 }
 
 #[cfg(test)]

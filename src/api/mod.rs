@@ -30,6 +30,7 @@ mod response;
 mod rights;
 mod rings;
 mod schemas;
+mod shadowed;
 mod sign_in;
 mod used;
 mod writers;
@@ -109,7 +110,7 @@ pub async fn respond(request: HttpRequest, payload: web::Payload, api: web::Data
         ms = (took.as_secs_f64() * 10_000.0).round() / 10.0;
         "answered"
     );
-    response
+    shadowed::beside(&api, &request, &frame.request_id, response)
 }
 
 impl Api {
@@ -144,11 +145,19 @@ impl Api {
         frame: &mut Frame,
     ) -> Result<HttpResponse, Error> {
         // what is not ours, of which only the path is read
-        let path = Path::parse(request.uri().path());
-        if let Some(upstream) = self.upstream_of(request, &path) {
+        if let Some(upstream) = self.upstream_of(request) {
             return Box::pin(self.relay(upstream, request, payload, frame)).await;
         }
+        Box::pin(self.answer_here(request, payload, frame)).await
+    }
 
+    /// The same of what is ours.
+    async fn answer_here(
+        &self,
+        request: &HttpRequest,
+        payload: web::Payload,
+        frame: &mut Frame,
+    ) -> Result<HttpResponse, Error> {
         // the path, before the body is read
         let budgets = &self.budgets;
         if request.uri().path().len() + request.query_string().len() > budgets.max_url {
@@ -157,6 +166,7 @@ impl Api {
         if request.uri().path() == "/" {
             return Ok(frame.greet());
         }
+        let path = Path::parse(request.uri().path());
         let Ok(Some(path)) = path else {
             // a browser would never learn of it
             if request.method() == Method::OPTIONS && incoming::is_cors(request) {

@@ -10,6 +10,7 @@ use hyper::header::HeaderMap;
 
 use crate::relay::headers::{Framing, OnBehalf, end_to_end, of_request, wants_websocket};
 use crate::relay::{Answered, Asked, SignIn, Upstream};
+use crate::shadow::{Serve, Shadow};
 
 use super::context::Api;
 use super::error::Error;
@@ -27,13 +28,21 @@ pub struct Relay {
     pub upstream: Arc<Upstream>,
     /// Who answers those who sign in.
     pub sign_in: SignIn,
+    /// Whether both sides answer reads of groups, and are compared.
+    pub shadow: Option<Arc<Shadow>>,
 }
+
+/// What a response has that the upstream gave.
+pub(super) struct FromUpstream;
 
 impl Relay {
     /// Whether what a path is about is answered here; None: the path can't be read, or has no version.
     fn is_ours(&self, path: Option<&Path>) -> bool {
         match path.map(|path| &path.resource) {
-            Some(Resource::Documents(_) | Resource::Document(..) | Resource::Rings(..)) => true,
+            Some(Resource::Rings(..)) => true,
+            Some(Resource::Documents(_) | Resource::Document(..)) => {
+                self.shadow.as_ref().is_none_or(|shadow| shadow.serves() == Serve::Here)
+            }
             Some(Resource::UserAuth | Resource::ApiAuth) => self.sign_in == SignIn::Here,
             _ => false,
         }
@@ -41,11 +50,12 @@ impl Relay {
 }
 
 impl Api {
-    /// The upstream to which a request goes whose path was read as this; None if it is ours.
-    pub(super) fn upstream_of(&self, request: &HttpRequest, path: &Result<Option<Path>, Error>) -> Option<&Upstream> {
+    /// The upstream to which a request goes; None if it is ours.
+    pub(super) fn upstream_of(&self, request: &HttpRequest) -> Option<&Upstream> {
         let relay = self.relay.as_ref()?;
+        let path = request.uri().path();
         // at the root we say who we are
-        let is_ours = request.uri().path() == "/" || relay.is_ours(path.as_ref().ok().and_then(Option::as_ref));
+        let is_ours = path == "/" || relay.is_ours(Path::parse(path).ok().flatten().as_ref());
         (!is_ours).then_some(&*relay.upstream)
     }
 
@@ -66,7 +76,11 @@ impl Api {
             Ok::<_, Error>(upstream.relay(&asked, body).await?)
         };
         match answered.await {
-            Ok(answered) => Ok(response(answered, frame)),
+            Ok(answered) => {
+                let mut response = response(answered, frame);
+                response.extensions_mut().insert(FromUpstream);
+                Ok(response)
+            }
             Err(error) => {
                 let status = error.body().map_or_else(|status| status, |body| body.status);
                 upstream.failed(status.as_u16());
@@ -78,7 +92,7 @@ impl Api {
     /// What is asked of the upstream, and how its body comes.
     ///
     /// Errors: what is asked for is not HTTP.
-    fn asked(&self, request: &HttpRequest, frame: &Frame) -> Result<(Asked, Framing), Error> {
+    pub(super) fn asked(&self, request: &HttpRequest, frame: &Frame) -> Result<(Asked, Framing), Error> {
         let headers = headers_of(request);
         if request.method() == Method::CONNECT || wants_websocket(&headers) {
             return Err(Error::NotRelayed);
@@ -140,7 +154,7 @@ fn add(response: &mut HttpResponseBuilder, name: &str, value: HeaderValue) {
 }
 
 /// A request's headers, as the upstream's connection takes them.
-fn headers_of(request: &HttpRequest) -> HeaderMap {
+pub(super) fn headers_of(request: &HttpRequest) -> HeaderMap {
     let of_one = |(name, value): (&HeaderName, &HeaderValue)| {
         let name = hyper::header::HeaderName::from_bytes(name.as_str().as_bytes()).ok()?;
         Some((name, hyper::header::HeaderValue::from_bytes(value.as_bytes()).ok()?))

@@ -8,6 +8,7 @@ mod operate;
 mod output;
 mod plan;
 mod serve;
+mod shadow;
 
 use std::process::ExitCode;
 
@@ -29,6 +30,8 @@ pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Backup(arguments) => backups::backup(arguments).await,
         Command::Restore(arguments) => backups::restore(arguments).await,
         Command::Groups(command) => return groups::groups(command).await,
+        Command::Groups(command) => groups::groups(command).await,
+        Command::Shadow(command) => return shadow::shadow(command).await,
         Command::Views(command) => return operate::views(command).await,
         Command::Doctor(arguments) => return operate::doctor(arguments).await,
         Command::Audit(arguments) => return operate::audit(*arguments).await,

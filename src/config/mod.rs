@@ -3,6 +3,7 @@
 mod groups;
 mod plan;
 mod secret;
+mod shadow;
 mod store;
 mod tls;
 
@@ -23,10 +24,13 @@ use crate::kazoo::views::DESIGN_DOCUMENTS;
 use crate::logging::LogFormat;
 use crate::notices::{Broker, Settings};
 use crate::relay::RelayArguments;
+use crate::shadow::ShadowArguments;
 use crate::tls::Authorities;
 
 pub use groups::{GroupsCommand, RingsArguments, UsedByArguments};
 pub use plan::{ApplyArguments, ExportPlanArguments, PlanArguments};
+pub use groups::{GroupsCommand, RingsArguments};
+pub use shadow::{ReportArguments, ShadowCommand};
 pub use store::{NoStore, StoreArgument, StoreLocation};
 pub use tls::{TlsArguments, TrustArgument};
 
@@ -67,6 +71,9 @@ pub enum Command {
     /// Tell what hangs on accounts' groups, and make groups what a file says
     #[command(subcommand)]
     Groups(GroupsCommand),
+    /// Tell how our answers compare with those of a crossbar
+    #[command(subcommand)]
+    Shadow(ShadowCommand),
     /// Carry documents, revisions and attachments from one store to another; may be stopped and started again
     Migrate(MigrateArguments),
 }
@@ -210,6 +217,10 @@ pub struct ServeArguments {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub relay: RelayArguments,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub shadow: ShadowArguments,
 
     #[command(flatten)]
     #[allow(missing_docs)]
