@@ -55,7 +55,8 @@ struct Crossbar {
     upstream: Upstream,
 }
 
-type Change = Arc<Mutex<Option<fn(&mut Response)>>>;
+type Edit = fn(&mut Response);
+type Change = Arc<Mutex<Option<Edit>>>;
 
 impl Crossbar {
     fn on(store: &TestStore) -> (Self, Change) {
@@ -149,7 +150,7 @@ fn a_planted_difference_of_each_kind_is_found() {
     let (crossbar, change) = Crossbar::on(&store);
     let group = create(&crossbar, &account, "Front desk");
     let (one, list) = (account.path(&format!("groups/{group}")), account.path("groups"));
-    let plants: [(&str, &str, fn(&mut Response)); 9] = [
+    let plants: [(&str, &str, Edit); 9] = [
         (&one, "different status", |answer| answer.status = 404),
         (&one, "different header", |answer| answer.headers.push(("content-disposition".into(), "x".into()))),
         (&one, "different header", |answer| answer.headers.retain(|(name, _)| name != "etag")),
@@ -412,4 +413,72 @@ fn kazoos(scenario: &str, ours: Response) -> Option<Response> {
         _ => return None,
     }
     Some(answer)
+}
+
+#[test]
+fn the_page_on_moving_is_followed_word_by_word() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/moving-from-kazoo.md");
+    let page = fs::read_to_string(page).unwrap();
+    let store = TestStore::new(Kind::Embedded);
+    let account = store.account();
+    // what crossbar says, since another process has the store from now on
+    let answer = {
+        let app = TestApp::unlimited(store.store());
+        app.get(&account.path("groups"), &account.token)
+    };
+    let folder = store.close();
+    let crossbar = Upstream::start(move |asked, line| {
+        line.body(asked, |_| {})?;
+        say(line, &answer)
+    });
+    let (mut served, mut followed): (Option<Served>, Vec<String>) = Default::default();
+    let blocks = page.split("```sh\n").skip(1).map(|block| block.split("```").next().unwrap());
+    for command in blocks.flat_map(str::lines) {
+        let mut words: Vec<String> = command.split_whitespace().skip(1).map(str::to_owned).collect();
+        followed.push(words[..2].join(" "));
+        for word in &mut words {
+            *word = match word.as_str() {
+                "http://admin:password@couchdb.example.com:5984" => folder.path().display().to_string(),
+                "http://crossbar.example.com:8000" => crossbar.url(),
+                "http://127.0.0.1:8000" => format!("http://{}", served.as_ref().unwrap().address),
+                other => other.replace("0.1", "1"),
+            };
+        }
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        if words[0] != "serve" {
+            let output = run(&words);
+            assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stdout));
+            continue;
+        }
+        // it has the store to itself, and a port of its own
+        drop(served.take());
+        let listens = ["--listen", "0.0.0.0:8000"];
+        assert_eq!(words[1..3], listens, "{command}");
+        let now = Served::start(&words[3..]);
+        let before = crossbar.asked().len();
+        let headers = [("X-Auth-Token", account.token.as_str())];
+        let path = account.path("groups");
+        assert_eq!(client::send(now.address, "GET", &path, &headers, None).unwrap().status, 200);
+        assert_eq!(crossbar.asked().len() > before, command.contains("--shadow"), "{command}");
+        if command.contains("--shadow 0.1") {
+            // until it has compared
+            let begun = Instant::now();
+            let url = format!("http://{}", now.address);
+            while !run(&["shadow", "report", "--url", &url]).status.success() {
+                assert!(begun.elapsed() < Duration::from_secs(20));
+                thread::sleep(Duration::from_millis(100));
+            }
+        }
+        served = Some(now);
+    }
+    let steps = [
+        "doctor --store",
+        "views check",
+        "serve --listen",
+        "serve --listen",
+        "shadow report",
+        "serve --listen",
+        "serve --listen",
+    ];
+    assert_eq!(followed, steps);
 }
