@@ -10,7 +10,7 @@ use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::Payload;
 use actix_web::http::Method;
 use actix_web::http::header::{ACCEPT, AUTHORIZATION, IF_NONE_MATCH};
-use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, web};
 use bytes::{Bytes, BytesMut};
 use futures::{StreamExt, stream};
 use hyper::header::ACCEPT_ENCODING;
@@ -25,6 +25,7 @@ use crate::shadow::{Compared, Outcome, Serve, Shadow, Skip};
 use super::body::parameters;
 use super::context::Api;
 use super::incoming;
+use super::limit::Unpaid;
 use super::loggable::LoggablePath;
 use super::path::Path;
 use super::relayed::{FromUpstream, headers_of};
@@ -100,7 +101,6 @@ fn question(request: &HttpRequest) -> Option<Question> {
         parameters: query.map(|(name, value)| (name, value.is_some())).collect(),
         accept: header(ACCEPT),
         is_conditional: request.headers().contains_key(IF_NONE_MATCH),
-        is_basic: header(AUTHORIZATION).starts_with("Basic "),
     })
 }
 
@@ -108,6 +108,9 @@ fn question(request: &HttpRequest) -> Option<Question> {
 fn can_be_asked(request: &HttpRequest, question: &Question) -> Result<(), Skip> {
     if Framing::of(&headers_of(request)) != Framing::Nothing {
         return Err(Skip::HasBody);
+    }
+    if request.headers().contains_key(AUTHORIZATION) {
+        return Err(Skip::SignsIn);
     }
     if question.accept.contains("text/event-stream") {
         return Err(Skip::Endless);
@@ -149,6 +152,7 @@ impl Read {
 
     /// What we answer.
     async fn ours(&self) -> Result<Answer, Skip> {
+        self.request.extensions_mut().insert(Unpaid);
         let mut frame = self.api.frame(&self.request);
         frame.coding = None;
         let nothing = web::Payload::from_request(&self.request, &mut Payload::None).await.map_err(|_| Skip::HasBody)?;

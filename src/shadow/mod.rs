@@ -61,6 +61,8 @@ pub enum Skip {
     Coded,
     /// The request has a body, which is sent on as it comes.
     HasBody,
+    /// It signs in, with HTTP Basic: that is not to be done twice.
+    SignsIn,
     /// What is asked for has no end.
     Endless,
     /// The upstream did not answer, or the client did not wait for all of it.
@@ -91,6 +93,7 @@ impl Outcome {
             Self::Skipped(Skip::Large) => "large",
             Self::Skipped(Skip::Coded) => "coded",
             Self::Skipped(Skip::HasBody) => "has_body",
+            Self::Skipped(Skip::SignsIn) => "signs_in",
             Self::Skipped(Skip::Endless) => "endless",
             Self::Skipped(Skip::Unanswered) => "unanswered",
         }

@@ -110,6 +110,7 @@ fn reason(name: &str) -> &'static str {
         "large" => "an answer was too long (--shadow-max-answer)",
         "coded" => "the upstream answered in a coding other than gzip",
         "has_body" => "the request had a body",
+        "signs_in" => "HTTP Basic signs in with each request, which is not done twice",
         "endless" => "a stream of events was asked for",
         _ => "the upstream did not answer, or the client did not wait for all of it",
     }

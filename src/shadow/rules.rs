@@ -19,8 +19,6 @@ pub struct Question {
     pub accept: String,
     /// Whether `If-None-Match` was sent.
     pub is_conditional: bool,
-    /// Whether it came with HTTP Basic.
-    pub is_basic: bool,
 }
 
 /// A row of *Differences from Kazoo 4.3*.
@@ -34,7 +32,6 @@ pub enum Rule {
     PrivateIds,
     ClientsMistakes,
     MadeUpNames,
-    BasicRestrictions,
     AcceptCharset,
     JsonpNames,
     CsvColumns,
@@ -43,7 +40,7 @@ pub enum Rule {
 
 impl Rule {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 11] = [
         Self::NextPage,
         Self::ExhaustedFilter,
         Self::ListEtag,
@@ -51,7 +48,6 @@ impl Rule {
         Self::PrivateIds,
         Self::ClientsMistakes,
         Self::MadeUpNames,
-        Self::BasicRestrictions,
         Self::AcceptCharset,
         Self::JsonpNames,
         Self::CsvColumns,
@@ -68,7 +64,6 @@ impl Rule {
             Self::PrivateIds => "private_ids",
             Self::ClientsMistakes => "clients_mistakes",
             Self::MadeUpNames => "made_up_names",
-            Self::BasicRestrictions => "basic_restrictions",
             Self::AcceptCharset => "accept_charset",
             Self::JsonpNames => "jsonp_names",
             Self::CsvColumns => "csv_columns",
@@ -86,7 +81,6 @@ impl Rule {
             Self::PrivateIds => "ids that begin with `_`, hold a slash or are `.` or `..` are not found",
             Self::ClientsMistakes => "bad percent signs in a path are 400, in a query taken as they are",
             Self::MadeUpNames => "who names many keys or accounts that do not exist is 429",
-            Self::BasicRestrictions => "HTTP Basic is held to the token restrictions",
             Self::AcceptCharset => "`Accept` with a charset is JSON",
             Self::JsonpNames => "`jsonp` takes ASCII names only",
             Self::CsvColumns => "the columns of one group's CSV always stand in the same order",
@@ -123,7 +117,6 @@ fn of_status(asked: &Question, theirs: u16, ours: &Answer) -> Option<Rule> {
         (_, 404) if asked.id.as_deref().is_some_and(is_private) => Some(Rule::PrivateIds),
         (500, 200 | 400 | 404) if has_mistake() => Some(Rule::ClientsMistakes),
         (401 | 404, 429) | (404, 401) => Some(Rule::MadeUpNames),
-        (200..=299, 401 | 403) if asked.is_basic => Some(Rule::BasicRestrictions),
         (406, 200) if asked.accept.to_ascii_lowercase().contains("charset") => Some(Rule::AcceptCharset),
         (200, 400) if asked.parameters.iter().any(|(name, _)| name == "jsonp") => Some(Rule::JsonpNames),
         (_, 414 | 413) => Some(Rule::Bounds),
@@ -229,7 +222,6 @@ mod tests {
         let private = Question { id: Some("_all_docs".to_owned()), ..Question::default() };
         let named = Question { id: Some("a".to_owned()), ..Question::default() };
         let bad = Question { target: "/v2/accounts/a/groups?x=%zz".to_owned(), ..Question::default() };
-        let basic = Question { is_basic: true, ..Question::default() };
         let charset = Question { accept: "application/json; charset=utf-8".to_owned(), ..Question::default() };
         let jsonp = Question { parameters: vec![("jsonp".to_owned(), true)], ..Question::default() };
         for (asked, theirs, ours, rule) in [
@@ -241,7 +233,6 @@ mod tests {
             (&bad, 500, 200, Some(Rule::ClientsMistakes)),
             (&asked, 500, 200, None),
             (&asked, 404, 429, Some(Rule::MadeUpNames)),
-            (&basic, 200, 403, Some(Rule::BasicRestrictions)),
             (&asked, 200, 401, None),
             (&charset, 406, 200, Some(Rule::AcceptCharset)),
             (&asked, 406, 200, None),
