@@ -127,10 +127,13 @@ impl Read {
             None => self.with(self.theirs().await).await,
         };
         let compared = match compared {
-            Ok((first, _)) if matches!(first.outcome, Outcome::Different(_)) => {
-                self.with(self.theirs().await).await.map(|(second, statuses)| match second.outcome {
-                    Outcome::Equal => (Compared { outcome: Outcome::Passing, ..second }, statuses),
-                    _ => (second, statuses),
+            Ok((first, statuses)) if matches!(first.outcome, Outcome::Different(_)) => {
+                Ok(match self.with(self.theirs().await).await {
+                    Ok((again, statuses)) if again.outcome == Outcome::Equal => {
+                        (Compared { outcome: Outcome::Passing, ..again }, statuses)
+                    }
+                    Ok(again) => again,
+                    Err(_) => (first, statuses),
                 })
             }
             compared => compared,

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::common::client;
 use crate::common::program::Served;
+use crate::common::tls::{Authority, TlsServer};
 use crate::common::upstream::Upstream;
 use crate::common::{Kind, TestApp, TestStore, hanging, named};
 
@@ -505,6 +506,20 @@ fn no_other_protocol_is_relayed() {
     let (head, body) = exchange(app.address, &get("/v2/x", "Upgrade: h2c\r\n"));
     assert!(head.starts_with("HTTP/1.1 200") && body == b"ok", "{head}");
     assert!(!upstream.asked()[0].has("upgrade"));
+}
+
+#[test]
+fn over_tls_an_upstream_is_believed_by_its_authority_alone() {
+    let authority = Authority::new();
+    let upstream = Upstream::saying("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    let over_tls = TlsServer::before(&upstream.url(), &authority.issue("localhost"));
+    let url = over_tls.url(&upstream.url());
+    let file = authority.file();
+    let (app, _store) = before(&url, &["--ca", file.to_str().unwrap()]);
+    assert_eq!(app.get("/v2/x", "t").text(), "ok");
+    let (app, _store) = before(&url, &[]);
+    assert_eq!(app.get("/v2/x", "t").status, 503);
+    assert_eq!(upstream.asked().len(), 1);
 }
 
 #[test]
