@@ -2,7 +2,7 @@
 //! both ways as streams, of which no more is held than the pieces under way.
 //!
 //! It is HTTP/1.1 on both sides. Redirects are the client's, as any answer is; nothing is decoded; the environment's proxies
-//! are not asked. [`headers`] and [`target`] decide without any I/O, [`outgoing`] and [`incoming`] are the two bodies.
+//! are not asked. [`headers`] and `target` decide without any I/O, `outgoing` and `incoming` are the two bodies.
 
 mod counts;
 pub mod headers;
