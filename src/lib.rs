@@ -16,7 +16,8 @@
 //! the time and new ids, [`metrics`] what is counted, [`logging`] the log, [`config`] the command line, [`budgets`] what a
 //! request may cost, [`caching`] what is kept in memory. Work that keeps a processor busy is done [`aside`]. [`notices`] tells
 //! Kazoo's nodes of what is written, [`background`] is the work that goes on beside requests, [`admin`] what operators'
-//! machines ask. [`ringing`] reads what says whom a group rings, [`using`] what names one. [`tls`] is who is believed over
+//! machines ask. [`relay`] is the crossbar behind this one, which answers what is not ours, and [`shadow`] holds its answers
+//! against ours. [`ringing`] reads what says whom a group rings, [`using`] what names one. [`tls`] is who is believed over
 //! it, [`files`] reads what operators name. [`operate`] is what operators do beside a running service, [`plan`] makes groups
 //! what a file says, [`backup`] is what they keep of an embedded store. [`Application`] puts them together.
 

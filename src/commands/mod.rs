@@ -30,7 +30,6 @@ pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Backup(arguments) => backups::backup(arguments).await,
         Command::Restore(arguments) => backups::restore(arguments).await,
         Command::Groups(command) => return groups::groups(command).await,
-        Command::Groups(command) => groups::groups(command).await,
         Command::Shadow(command) => return shadow::shadow(command).await,
         Command::Views(command) => return operate::views(command).await,
         Command::Doctor(arguments) => return operate::doctor(arguments).await,

@@ -29,7 +29,6 @@ use crate::tls::Authorities;
 
 pub use groups::{GroupsCommand, RingsArguments, UsedByArguments};
 pub use plan::{ApplyArguments, ExportPlanArguments, PlanArguments};
-pub use groups::{GroupsCommand, RingsArguments};
 pub use shadow::{ReportArguments, ShadowCommand};
 pub use store::{NoStore, StoreArgument, StoreLocation};
 pub use tls::{TlsArguments, TrustArgument};
