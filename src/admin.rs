@@ -11,6 +11,7 @@ use moka::future::Cache;
 use serde_json::json;
 
 use crate::metrics::Metrics;
+use crate::relay::Upstream;
 use crate::store::{self, SharedStore};
 
 /// How long the store may take to prove that it can be written.
@@ -29,14 +30,15 @@ pub struct Admin {
     /// That the store can be written. Who asks while it is being proved waits for the same proof.
     proved: Cache<(), ()>,
     metrics: Metrics,
+    upstream: Option<Arc<Upstream>>,
     is_stopping: Arc<AtomicBool>,
 }
 
 impl Admin {
-    /// Tells of a store and what was counted.
-    pub fn new(store: SharedStore, metrics: Metrics) -> Self {
+    /// Tells of a store, of what was counted, and of an upstream if there is one.
+    pub fn new(store: SharedStore, metrics: Metrics, upstream: Option<Arc<Upstream>>) -> Self {
         let proved = Cache::builder().max_capacity(1).time_to_live(PROVED_FOR).build();
-        Self { store, proved, metrics, is_stopping: Arc::default() }
+        Self { store, proved, metrics, upstream, is_stopping: Arc::default() }
     }
 
     /// From now on the service is not ready.
@@ -65,10 +67,15 @@ async fn healthz() -> HttpResponse {
 }
 
 async fn readyz(admin: web::Data<Admin>) -> HttpResponse {
-    match ready(&admin).await {
-        Ok(()) => HttpResponse::Ok().json(json!({ "status": "ready" })),
-        Err(reason) => HttpResponse::ServiceUnavailable().json(json!({ "status": "not ready", "reason": reason })),
+    let (mut response, mut told) = match ready(&admin).await {
+        Ok(()) => (HttpResponse::Ok(), json!({ "status": "ready" })),
+        Err(reason) => (HttpResponse::ServiceUnavailable(), json!({ "status": "not ready", "reason": reason })),
+    };
+    // groups need no upstream: while it is away they are served
+    if let Some(upstream) = &admin.upstream {
+        told["upstream"] = if upstream.is_well() { "well" } else { "away" }.into();
     }
+    response.json(told)
 }
 
 /// Whether a write would succeed now.

@@ -71,6 +71,10 @@ pub struct Budgets {
     #[arg(long, env = "CROSSBAR_MAX_REQUESTS", default_value = "512", value_parser = at_least_one(), value_name = "NUMBER")]
     pub max_requests: usize,
 
+    /// How many requests may be relayed to the upstream at a time, which take no place of the others; over it 503
+    #[arg(long, env = "CROSSBAR_MAX_RELAYED", default_value = "512", value_parser = at_least_one(), value_name = "NUMBER")]
+    pub max_relayed: usize,
+
     /// How many may listen to what happens at a time (text/event-stream); over it 503
     #[arg(long, env = "CROSSBAR_MAX_LISTENERS", default_value = "2000", value_parser = at_least_one(), value_name = "NUMBER")]
     pub max_listeners: usize,
@@ -141,6 +145,7 @@ pub enum Budget {
     Answer,
     Columns,
     Requests,
+    Relayed,
     Listeners,
     InFlight,
     Deadline,
@@ -161,6 +166,7 @@ impl Budget {
             Self::Answer => "answer",
             Self::Columns => "columns",
             Self::Requests => "requests",
+            Self::Relayed => "relayed",
             Self::Listeners => "listeners",
             Self::InFlight => "in_flight",
             Self::Deadline => "deadline",

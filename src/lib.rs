@@ -16,10 +16,10 @@
 //! the time and new ids, [`metrics`] what is counted, [`logging`] the log, [`config`] the command line, [`budgets`] what a
 //! request may cost, [`caching`] what is kept in memory. Work that keeps a processor busy is done [`aside`]. [`notices`] tells
 //! Kazoo's nodes of what is written, [`background`] is the work that goes on beside requests, [`admin`] what operators'
-//! machines ask, [`openapi`] what the API is, [`page`] how people use it in a browser. [`ringing`] reads what says whom a
-//! group rings, [`using`] what names one. [`tls`] is who is believed over it, [`files`] reads what operators name.
-//! [`operate`] is what operators do beside a running service, [`plan`] makes groups what a file says, [`backup`] is what they
-//! keep of an embedded store. [`Application`] puts them together.
+//! machines ask, [`openapi`] what the API is, [`page`] how people use it in a browser. [`relay`] is the crossbar behind this one, which answers what is not ours, and [`shadow`] holds its answers
+//! against ours. [`ringing`] reads what says whom a group rings, [`using`] what names one. [`tls`] is who is believed over
+//! it, [`files`] reads what operators name. [`operate`] is what operators do beside a running service, [`plan`] makes groups
+//! what a file says, [`backup`] is what they keep of an embedded store. [`Application`] puts them together.
 
 #![forbid(unsafe_code)]
 
@@ -48,7 +48,9 @@ pub mod operate;
 pub mod page;
 pub mod plan;
 mod process;
+pub mod relay;
 pub mod ringing;
+pub mod shadow;
 pub mod store;
 pub mod tls;
 pub mod using;
@@ -67,12 +69,14 @@ use md5::{Digest, Md5};
 use tokio_util::sync::CancellationToken;
 
 use admin::Admin;
-use api::{Admission, Api, Limiter, Listeners, Pages, Schemas, Writers};
+use api::{Admission, Api, Limiter, Listeners, Pages, Relay, Schemas, Writers};
 use auth::Auth;
 use background::Background;
 use config::{ServeArguments, StoreLocation};
 use kazoo::views;
 use metrics::Metrics;
+use relay::{RelayArguments, Upstream};
+use shadow::Shadow;
 use store::SharedStore;
 use store::couch::{Couch, CouchOptions, NoClient};
 use store::embedded::Embedded;
@@ -155,7 +159,9 @@ impl Application {
         let store = caching::over(store, &arguments.caching, &background).map_err(io::Error::other)?;
         metrics.show(store.collectors());
         let store: SharedStore = Arc::new(Measured::new(store, metrics.clone()));
-        let admin = Admin::new(Arc::clone(&store), metrics.clone());
+        let relay = relay(arguments, &metrics, &background)?;
+        let upstream = relay.as_ref().map(|relay| Arc::clone(&relay.upstream));
+        let admin = Admin::new(Arc::clone(&store), metrics.clone(), upstream);
         let store = notices::over(store, notices_to, address, world, metrics.clone(), &background);
         let store: SharedStore = Arc::new(Lasting::new(store, background.clone(), metrics.clone()));
         let auth = Auth::new(Arc::clone(&store), metrics.clone(), arguments.auth_cache, world)
@@ -171,6 +177,7 @@ impl Application {
             listeners: Listeners::new(&arguments.budgets, &metrics, ending.clone(), source),
             budgets: arguments.budgets.clone(),
             has_page: !arguments.no_docs,
+            relay,
             world,
             node: URL_SAFE_NO_PAD.encode(Md5::digest(address.to_string())),
             metrics,
@@ -267,6 +274,22 @@ impl Application {
         self.background.stop().await;
         ended
     }
+}
+
+/// The relay that the arguments ask for, whose upstream is looked at from now on.
+///
+/// Errors: a file can't be used.
+fn relay(arguments: &ServeArguments, metrics: &Metrics, background: &Background) -> io::Result<Option<Relay>> {
+    let RelayArguments { upstream: Some(target), sign_in, times } = arguments.relay.clone() else { return Ok(None) };
+    let trusted = arguments.store.trusted()?;
+    let upstream = Upstream::new(target, times, arguments.budgets.max_relayed, &trusted).map_err(io::Error::other)?;
+    metrics.show(upstream.collectors());
+    upstream.watch(background);
+    let shadow = Shadow::new(arguments.shadow.clone());
+    if let Some(shadow) = &shadow {
+        metrics.show(shadow.collectors());
+    }
+    Ok(Some(Relay { upstream, sign_in, shadow }))
 }
 
 #[cfg(test)]

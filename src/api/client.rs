@@ -14,6 +14,11 @@ impl Proxies {
         Self(addresses.into_iter().map(|proxy| proxy.to_canonical()).collect())
     }
 
+    /// Whether a request comes from one of them.
+    pub fn have_sent(&self, request: &HttpRequest) -> bool {
+        request.peer_addr().is_some_and(|peer| self.0.contains(&peer.ip().to_canonical()))
+    }
+
     /// The address of the client of a request; None where not even the peer's is known.
     pub fn client(&self, request: &HttpRequest) -> Option<IpAddr> {
         let mut client = request.peer_addr()?.ip().to_canonical();

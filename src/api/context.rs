@@ -18,6 +18,7 @@ use super::incoming::Incoming;
 use super::limit::Limiter;
 use super::pages::Pages;
 use super::path::Path;
+use super::relayed::Relay;
 use super::response::Frame;
 use super::schemas::Schemas;
 use super::writers::Writers;
@@ -44,6 +45,8 @@ pub struct Api {
     pub listeners: Listeners,
     /// Whether there is a page for people.
     pub has_page: bool,
+    /// Who answers what is not ours, if anybody.
+    pub relay: Option<Relay>,
     /// Time and new ids.
     pub world: World,
     /// What envelopes call this process.

@@ -13,6 +13,7 @@ use crate::document::json;
 use crate::kazoo::rings::{DEPTH, MEMBERS, TooLarge};
 use crate::kazoo::schema::{ValidationErrors, validation_error};
 use crate::kazoo::used::UsedBy;
+use crate::relay;
 use crate::store;
 use crate::using::{self, TooMany};
 
@@ -70,6 +71,12 @@ pub enum Error {
     /// What was to be deleted only unless something names it is named.
     #[error("it is used in {} places", .0.places())]
     InUse(Box<UsedBy>),
+    /// The upstream did not answer what was relayed to it.
+    #[error(transparent)]
+    Relay(#[from] relay::Failure),
+    /// A websocket was asked for, or a tunnel, of the upstream.
+    #[error("no protocol but HTTP is relayed")]
+    NotRelayed,
     /// The store failed, or found a conflict.
     #[error(transparent)]
     Store(#[from] store::Error),
@@ -169,6 +176,28 @@ impl Error {
             Self::PreconditionFailed => Err(StatusCode::PRECONDITION_FAILED),
             Self::OverBudget(budget, most) => Ok(over_budget(*budget, *most)),
             Self::InUse(used) => body(StatusCode::CONFLICT, "in_use", serde_json::to_value(used).unwrap_or_default()),
+            Self::Relay(relay::Failure::Unreachable(_)) => {
+                system(StatusCode::SERVICE_UNAVAILABLE, "upstream_unreachable", "upstream unreachable")
+            }
+            Self::Relay(relay::Failure::Broken(_)) => {
+                system(StatusCode::BAD_GATEWAY, "upstream_fault", "upstream ended without an answer")
+            }
+            Self::Relay(relay::Failure::Late(seconds)) => {
+                let text = format!("upstream did not answer within {seconds} s");
+                system(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", &text)
+            }
+            Self::Relay(relay::Failure::Busy(most)) => Ok(over_budget(Budget::Relayed, *most)),
+            Self::Relay(relay::Failure::ClientIsLate(seconds)) => {
+                system(StatusCode::REQUEST_TIMEOUT, "request_timeout", &format!("The body stood still for {seconds} s"))
+            }
+            Self::Relay(relay::Failure::ClientIsGone) => {
+                system(StatusCode::BAD_REQUEST, "parse_error", "the body did not arrive whole")
+            }
+            Self::NotRelayed => system(
+                StatusCode::NOT_IMPLEMENTED,
+                "not_implemented",
+                "no protocol but HTTP is relayed to the upstream",
+            ),
             Self::Store(store::Error::Conflict) => {
                 system(StatusCode::CONFLICT, "datastore_conflict", "conflicting documents")
             }
@@ -199,6 +228,10 @@ impl Error {
         match self {
             Self::Store(error) | Self::Auth(auth::Error::Store(error)) => !matches!(error, store::Error::Conflict),
             Self::OverBudget(budget, _) => *budget == Budget::Deadline,
+            Self::Relay(failure) => {
+                use relay::Failure::{Broken, Late, Unreachable};
+                matches!(failure, Unreachable(_) | Broken(_) | Late(_))
+            }
             _ => false,
         }
     }
@@ -207,6 +240,7 @@ impl Error {
     pub fn budget(&self) -> Option<Budget> {
         match self {
             Self::OverBudget(budget, _) => Some(*budget),
+            Self::Relay(relay::Failure::Busy(_)) => Some(Budget::Relayed),
             _ => None,
         }
     }
@@ -214,9 +248,10 @@ impl Error {
     /// After how many seconds the client may ask again, where that is known.
     pub fn retry_after(&self) -> Option<u64> {
         match self {
-            Self::OverBudget(Budget::Requests | Budget::Listeners | Budget::InFlight, _) => Some(1),
+            Self::OverBudget(Budget::Requests | Budget::Listeners | Budget::InFlight, _)
+            | Self::Relay(relay::Failure::Busy(_)) => Some(1),
             Self::Auth(auth::Error::Busy(wait)) => Self::too_many(*wait).retry_after(),
-            Self::OverBudget(Budget::Deadline, _) => Some(STORE_PAUSE_S),
+            Self::OverBudget(Budget::Deadline, _) | Self::Relay(relay::Failure::Unreachable(_)) => Some(STORE_PAUSE_S),
             Self::TooManyRequests(seconds) => Some(*seconds),
             Self::Store(error) | Self::Auth(auth::Error::Store(error)) if self.is_fault() => match error {
                 store::Error::Unreachable(_)
@@ -245,6 +280,7 @@ impl Error {
         match self {
             Self::OverBudget(budget, _) => matches!(budget, Body | BodyTime | InFlight | Requests | Url),
             Self::InvalidBody(invalid) => matches!(invalid, InvalidBody::CutOff(_)),
+            Self::Relay(_) | Self::NotRelayed => true,
             _ => false,
         }
     }
@@ -307,6 +343,10 @@ fn over_budget(budget: Budget, most: usize) -> ErrorBody {
         }
         Budget::Requests => {
             let text = format!("{most} requests are under way: try again");
+            told(StatusCode::SERVICE_UNAVAILABLE, "overloaded", text)
+        }
+        Budget::Relayed => {
+            let text = format!("{most} requests are being relayed: try again");
             told(StatusCode::SERVICE_UNAVAILABLE, "overloaded", text)
         }
         Budget::Listeners => {

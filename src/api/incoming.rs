@@ -98,9 +98,7 @@ impl Incoming {
 
     /// Whether a browser asks on behalf of a page of another origin.
     pub fn is_cors(&self) -> bool {
-        [ORIGIN, ACCESS_CONTROL_REQUEST_METHOD, ACCESS_CONTROL_REQUEST_HEADERS]
-            .iter()
-            .any(|name| self.http.headers().contains_key(name))
+        is_cors(&self.http)
     }
 
     /// The form of the body.
@@ -122,7 +120,7 @@ impl Incoming {
 
 /// A header's value as a text. It holds no control characters but tabs, so it is one where it is ASCII: what `to_str`
 /// says too, which looks at one character after the other.
-fn text(value: &HeaderValue) -> Option<&str> {
+pub fn text(value: &HeaderValue) -> Option<&str> {
     let bytes = value.as_bytes();
     if bytes.is_ascii() { std::str::from_utf8(bytes).ok() } else { None }
 }
@@ -131,6 +129,13 @@ fn text(value: &HeaderValue) -> Option<&str> {
 fn text_of(envelope: &Document, key: &str) -> Option<String> {
     let value = envelope.get(key).filter(|value| value.get().len() <= LONGEST_PARAMETER)?;
     as_text(value.get())
+}
+
+/// Whether a browser asks on behalf of a page of another origin.
+pub fn is_cors(request: &HttpRequest) -> bool {
+    [ORIGIN, ACCESS_CONTROL_REQUEST_METHOD, ACCESS_CONTROL_REQUEST_HEADERS]
+        .iter()
+        .any(|name| request.headers().contains_key(name))
 }
 
 /// Whether a method only reads.

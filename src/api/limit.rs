@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 
-use actix_web::HttpRequest;
+use actix_web::{HttpMessage, HttpRequest};
 use clap::ValueEnum;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, NotUntil, Quota, RateLimiter};
@@ -35,6 +35,9 @@ pub enum RateLimit {
     Kazoo,
 }
 
+/// Marks a request that we ask ourselves, beside the client's: nobody pays for it, and nothing is held against the client.
+pub struct Unpaid;
+
 /// Who pays: a client, and the account that it asks about.
 type Payer = (Option<Network>, Option<AccountId>);
 
@@ -62,6 +65,11 @@ impl Limiter {
         self.proxies.client(request)
     }
 
+    /// Whether a request comes from a trusted proxy.
+    pub fn is_from_proxy(&self, request: &HttpRequest) -> bool {
+        self.proxies.have_sent(request)
+    }
+
     /// Who asks, as long as nothing is believed of it.
     pub fn stranger(&self, request: &HttpRequest) -> Asker {
         Asker::Stranger(self.network(request))
@@ -71,7 +79,8 @@ impl Limiter {
     ///
     /// Errors: [`Error::TooManyRequests`].
     pub fn request(&self, request: &HttpRequest, account: Option<AccountId>) -> Result<(), Error> {
-        if self.limits == RateLimit::Kazoo { self.pay((self.network(request), account)) } else { Ok(()) }
+        let pays = self.limits == RateLimit::Kazoo && !is_unpaid(request);
+        if pays { self.pay((self.network(request), account)) } else { Ok(()) }
     }
 
     /// Pays for a sign-in, as for a request.
@@ -93,7 +102,7 @@ impl Limiter {
     }
 
     fn network(&self, request: &HttpRequest) -> Option<Network> {
-        self.client(request).map(Network::of_client)
+        self.client(request).filter(|_| !is_unpaid(request)).map(Network::of_client)
     }
 
     fn pay(&self, payer: Payer) -> Result<(), Error> {
@@ -103,6 +112,10 @@ impl Limiter {
         let wait = |not_until: NotUntil<_>| Error::too_many(not_until.wait_time_from(DefaultClock::default().now()));
         self.buckets.check_key(&payer).map_err(wait)
     }
+}
+
+fn is_unpaid(request: &HttpRequest) -> bool {
+    request.extensions().contains::<Unpaid>()
 }
 
 #[cfg(test)]

@@ -24,11 +24,13 @@ mod pages;
 mod parts;
 mod path;
 mod pauses;
+mod relayed;
 mod resource;
 mod response;
 mod rights;
 mod rings;
 mod schemas;
+mod shadowed;
 mod sign_in;
 mod used;
 mod writers;
@@ -64,6 +66,7 @@ pub use limit::{Limiter, RateLimit};
 pub use pages::Pages;
 pub use path::Path;
 pub use resource::Resource;
+pub use relayed::Relay;
 pub use schemas::Schemas;
 pub use writers::Writers;
 
@@ -111,7 +114,7 @@ pub async fn respond(request: HttpRequest, payload: web::Payload, api: web::Data
         ms = (took.as_secs_f64() * 10_000.0).round() / 10.0;
         "answered"
     );
-    response
+    shadowed::beside(&api, &request, &frame.request_id, response)
 }
 
 impl Api {
@@ -145,6 +148,20 @@ impl Api {
         payload: web::Payload,
         frame: &mut Frame,
     ) -> Result<HttpResponse, Error> {
+        // what is not ours, of which only the path is read
+        if let Some(upstream) = self.upstream_of(request) {
+            return Box::pin(self.relay(upstream, request, payload, frame)).await;
+        }
+        Box::pin(self.answer_here(request, payload, frame)).await
+    }
+
+    /// The same of what is ours.
+    async fn answer_here(
+        &self,
+        request: &HttpRequest,
+        payload: web::Payload,
+        frame: &mut Frame,
+    ) -> Result<HttpResponse, Error> {
         // the path, before the body is read
         let budgets = &self.budgets;
         if request.uri().path().len() + request.query_string().len() > budgets.max_url {
@@ -153,7 +170,16 @@ impl Api {
         if request.uri().path() == "/" {
             return Ok(frame.greet(self.has_page.then_some(page::PATH)));
         }
-        let path = Path::parse(request.uri().path())?.ok_or(Error::NotFound)?;
+        let path = Path::parse(request.uri().path());
+        let Ok(Some(path)) = path else {
+            // a browser would never learn of it
+            if request.method() == Method::OPTIONS && incoming::is_cors(request) {
+                return Ok(
+                    frame.preflight(request.headers().get(ACCESS_CONTROL_REQUEST_METHOD).and_then(incoming::text))
+                );
+            }
+            return Err(path.err().unwrap_or(Error::NotFound));
+        };
         frame.is_first_version = !path.has_pages;
 
         // the body, and a place to be answered in

@@ -10,6 +10,7 @@ mod operate;
 mod output;
 mod plan;
 mod serve;
+mod shadow;
 mod shell;
 
 use std::process::ExitCode;
@@ -33,6 +34,7 @@ pub async fn run(arguments: CommandLine) -> anyhow::Result<ExitCode> {
         Command::Restore(arguments) => backups::restore(arguments).await,
         Command::Groups(command) => return groups::groups(command).await,
         Command::Openapi(arguments) => openapi::openapi(&arguments),
+        Command::Shadow(command) => return shadow::shadow(command).await,
         Command::Views(command) => return operate::views(command).await,
         Command::Doctor(arguments) => return operate::doctor(arguments).await,
         Command::Audit(arguments) => return operate::audit(*arguments).await,

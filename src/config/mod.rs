@@ -5,6 +5,7 @@ mod groups;
 mod layers;
 mod plan;
 mod secret;
+mod shadow;
 mod store;
 mod tls;
 
@@ -26,10 +27,13 @@ use crate::kazoo::account::AccountId;
 use crate::kazoo::views::DESIGN_DOCUMENTS;
 use crate::logging::LogFormat;
 use crate::notices::{Broker, Settings};
+use crate::relay::RelayArguments;
+use crate::shadow::ShadowArguments;
 use crate::tls::Authorities;
 
 pub use groups::{GroupsCommand, RingsArguments, UsedByArguments};
 pub use plan::{ApplyArguments, ExportPlanArguments, PlanArguments};
+pub use shadow::{ReportArguments, ShadowCommand};
 pub use store::{NoStore, StoreArgument, StoreLocation};
 pub use tls::{TlsArguments, TrustArgument};
 
@@ -77,6 +81,9 @@ pub enum Command {
     Groups(GroupsCommand),
     /// Print what the API is, as an OpenAPI 3.1 document
     Openapi(OpenapiArguments),
+    /// Tell how our answers compare with those of a crossbar
+    #[command(subcommand)]
+    Shadow(ShadowCommand),
     /// Carry documents, revisions and attachments from one store to another; may be stopped and started again
     Migrate(MigrateArguments),
     /// Ask a service whether it is ready; exit status 1 if it is not
@@ -261,6 +268,14 @@ pub struct ServeArguments {
     /// How many threads serve requests (default: one for each processor)
     #[arg(long, env = "CROSSBAR_WORKERS", value_parser = clap::value_parser!(u16).range(1..), value_name = "NUMBER")]
     pub workers: Option<u16>,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub relay: RelayArguments,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub shadow: ShadowArguments,
 
     #[command(flatten)]
     #[allow(missing_docs)]

@@ -12,6 +12,7 @@ pub mod program;
 pub mod proxy;
 pub mod recording;
 pub mod tls;
+pub mod upstream;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::io;
 use std::net::SocketAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -60,39 +61,51 @@ fn parsed(text: &str) -> serde_json::Result<Value> {
 }
 
 impl Scenario {
+    /// Whether it reads anything.
+    pub fn reads(&self) -> bool {
+        self.steps.iter().any(|step| step["request"]["method"] == "GET")
+    }
+
+    /// Whether it only reads.
+    pub fn only_reads(&self) -> bool {
+        self.steps.iter().all(|step| step["request"]["method"] == "GET")
+    }
+
+    /// Sends the requests, and tells of each what Kazoo answered, as far as that was recorded: with what it could not know of
+    /// this run (times, revisions, ids) taken from the answer that came, which is told too.
+    pub fn retell(
+        &self,
+        address: SocketAddr,
+        variables: &HashMap<String, String>,
+        mut told: impl FnMut(&Sent, Option<Response>, Response),
+    ) {
+        let mut captured = Captured::new();
+        for step in &self.steps {
+            let sent = Sent::of(step, &captured, variables);
+            let came = sent.to(address).unwrap();
+            capture(step, &came, &mut captured);
+            let is_better = step.get("better").is_some();
+            let recorded = (!is_better).then(|| recorded(&step["response"], &came, &captured));
+            told(&sent, recorded, came);
+        }
+    }
+
     /// Sends the requests; gives the first difference, or what the store must hold.
     pub fn play(&self, address: SocketAddr, variables: &HashMap<String, String>) -> Result<Vec<Stored>, String> {
         let mut captured = Captured::new();
         let mut stored: Vec<Stored> = Vec::new();
         for (number, step) in self.steps.iter().enumerate() {
-            let (request, want) = (&step["request"], &step["response"]);
-            let method = request["method"].as_str().unwrap();
-            let named = format!("{} step {} {method} {}", self.name, number + 1, request["path"].as_str().unwrap());
-            let path = fill(request["path"].as_str().unwrap(), &captured, variables);
-            let headers: Vec<(String, String)> = request["headers"]
-                .as_object()
-                .unwrap()
-                .iter()
-                .map(|(name, value)| (name.clone(), fill(value.as_str().unwrap(), &captured, variables)))
-                .collect();
-            let body = match (request.get("raw"), request.get("json")) {
-                (Some(raw), _) => Some(fill(raw.as_str().unwrap(), &captured, variables)),
-                (None, Some(json)) => Some(filled(json, &captured, variables).to_string()),
-                (None, None) => None,
-            };
-            let borrowed: Vec<(&str, &str)> = headers.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
-            let response = client::send(address, method, &path, &borrowed, body.as_deref().map(str::as_bytes))
-                .map_err(|error| format!("{named}: no answer: {error}"))?;
-            for (name, place) in step["capture"].as_object().unwrap() {
-                if let Some(value) = look(&response, place.as_str().unwrap()) {
-                    captured.insert(name.clone(), value);
-                }
-            }
+            let (sent, want) = (Sent::of(step, &captured, variables), &step["response"]);
+            let Sent { method, path, headers, .. } = &sent;
+            let named =
+                format!("{} step {} {method} {}", self.name, number + 1, step["request"]["path"].as_str().unwrap());
+            let response = sent.to(address).map_err(|error| format!("{named}: no answer: {error}"))?;
+            capture(step, &response, &mut captured);
             let token = headers.iter().find(|(name, _)| name == "X-Auth-Token").map(|(_, token)| token.as_str());
             let told = Comparison { captured: &captured, token, subset: want["match"] == "subset" };
             told.response(want, &response).map_err(|difference| format!("{named}: {difference}"))?;
 
-            let writes = !matches!(method, "GET" | "HEAD" | "OPTIONS") || path.contains("verb=");
+            let writes = !matches!(method.as_str(), "GET" | "HEAD" | "OPTIONS") || path.contains("verb=");
             if writes && step.get("stored").is_none() {
                 // changed again, and the recording did not look
                 stored.retain(|stored| !path.contains(&stored.id));
@@ -100,7 +113,7 @@ impl Scenario {
             if let (Some(document), Some(id)) = (step.get("stored"), step.get("stored_id")) {
                 let id = fill(id.as_str().unwrap(), &captured, variables);
                 if !id.starts_with('{') {
-                    let database = database_of(&path, variables);
+                    let database = database_of(path, variables);
                     stored.retain(|stored| stored.id != id);
                     stored.push(Stored {
                         database,
@@ -114,6 +127,76 @@ impl Scenario {
         }
         Ok(stored)
     }
+}
+
+/// A request of a recording, as it is sent.
+pub struct Sent {
+    pub method: String,
+    pub path: String,
+    pub headers: Vec<(String, String)>,
+    pub body: Option<String>,
+}
+
+impl Sent {
+    fn of(step: &Value, captured: &Captured, variables: &HashMap<String, String>) -> Self {
+        let request = &step["request"];
+        let filled_in = |value: &Value| fill(value.as_str().unwrap(), captured, variables);
+        let headers = request["headers"].as_object().unwrap().iter();
+        Self {
+            method: request["method"].as_str().unwrap().to_owned(),
+            path: filled_in(&request["path"]),
+            headers: headers.map(|(name, value)| (name.clone(), filled_in(value))).collect(),
+            body: match (request.get("raw"), request.get("json")) {
+                (Some(raw), _) => Some(filled_in(raw)),
+                (None, Some(json)) => Some(filled(json, captured, variables).to_string()),
+                (None, None) => None,
+            },
+        }
+    }
+
+    /// Sends it.
+    pub fn to(&self, address: SocketAddr) -> io::Result<Response> {
+        let headers: Vec<(&str, &str)> =
+            self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        client::send(address, &self.method, &self.path, &headers, self.body.as_deref().map(str::as_bytes))
+    }
+}
+
+fn capture(step: &Value, response: &Response, captured: &mut Captured) {
+    for (name, place) in step["capture"].as_object().unwrap() {
+        if let Some(value) = look(response, place.as_str().unwrap()) {
+            captured.insert(name.clone(), value);
+        }
+    }
+}
+
+/// What was recorded, completed by what came.
+fn recorded(want: &Value, came: &Response, captured: &Captured) -> Response {
+    let told = Comparison { captured, token: None, subset: want["match"] == "subset" };
+    let headers = want["headers"].as_object().into_iter().flatten().map(|(name, value)| {
+        let value = told.completed(value, &came.header(name).into());
+        (name.clone(), value.as_str().unwrap().to_owned())
+    });
+    let text = match (want["kind"].as_str(), &want["body"]) {
+        (Some("empty"), _) => String::new(),
+        (Some("text"), Value::String(body)) if want["headers"]["content-type"] == "text/csv" => told.named(body),
+        (Some("text"), Value::String(body)) => {
+            let ((name, body), (_, found)) = (wrapped(body), wrapped(&came.text()));
+            format!("{name}({});", told.completed(&body, &found))
+        }
+        (_, body) => {
+            let (mut body, found) = (body.clone(), json(&came.text()));
+            if want["match"] == "any_order" {
+                let place = |row: &Value| {
+                    let id = Value::String(told.named(row["id"].as_str().unwrap_or_default()));
+                    found["data"].as_array().unwrap().iter().position(|found| found["id"] == id)
+                };
+                body["data"].as_array_mut().unwrap().sort_by_key(place);
+            }
+            told.completed(&body, &found).to_string()
+        }
+    };
+    Response { status: want["status"].as_u64().unwrap() as u16, headers: headers.collect(), body: text.into_bytes() }
 }
 
 impl Stored {
@@ -322,6 +405,30 @@ impl Comparison<'_> {
                     _ => text == Some(want.as_str()),
                 }
             }
+        }
+    }
+
+    /// What was recorded, its placeholders filled by what stands in their place.
+    fn completed(&self, want: &Value, came: &Value) -> Value {
+        match (want, came) {
+            (Value::String(text), came) if text.contains('<') && self.text(text, came) => came.clone(),
+            // who sent it is told its token again
+            (Value::String(text), came) if text == "<token>" => came.clone(),
+            (Value::String(text), _) => self.named(text).into(),
+            (Value::Object(want), Value::Object(came)) => {
+                let more = came.iter().filter(|_| self.subset).map(|(key, value)| (key.clone(), value.clone()));
+                let recorded = want.iter().map(|(key, value)| {
+                    let key = self.named(key);
+                    let value = self.completed(value, came.get(&key).unwrap_or(&Value::Null));
+                    (key, value)
+                });
+                Value::Object(more.chain(recorded).collect())
+            }
+            (Value::Array(want), Value::Array(came)) => {
+                let came = came.iter().map(Some).chain(std::iter::repeat(None));
+                want.iter().zip(came).map(|(want, came)| self.completed(want, came.unwrap_or(&Value::Null))).collect()
+            }
+            (want, _) => want.clone(),
         }
     }
 

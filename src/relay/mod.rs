@@ -1,0 +1,263 @@
+//! A crossbar behind this one, to which is relayed what is not ours: any method, path, query, header and body as they came,
+//! both ways as streams, of which no more is held than the pieces under way.
+//!
+//! It is HTTP/1.1 on both sides. Redirects are the client's, as any answer is; nothing is decoded; the environment's proxies
+//! are not asked. [`headers`] and `target` decide without any I/O, `outgoing` and `incoming` are the two bodies.
+
+mod counts;
+pub mod headers;
+mod incoming;
+mod options;
+mod outgoing;
+mod target;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures::Stream;
+use hyper::header::HeaderMap;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use prometheus::IntGauge;
+use prometheus::core::Collector;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::background::Background;
+use crate::tls::Authorities;
+
+use counts::Counts;
+use outgoing::{Outgoing, Progress, Turn};
+
+pub use incoming::Coming;
+pub use options::{RelayArguments, SignIn, Times};
+pub use target::{NoTarget, Target};
+
+/// How long an idle connection is kept. Cowboy, Kazoo's server, closes one after 5 s, and a request that it meets is lost.
+const KEPT_FOR: Duration = Duration::from_secs(4);
+
+/// The most that is read of an answer before the client has taken it; an answer's head is no longer than this.
+const READ_AHEAD: usize = 64 * 1024;
+
+/// How often the upstream is asked how it is, and how long it may take to answer that.
+const LOOKED_AT: Duration = Duration::from_secs(5);
+const LOOKS_WELL_WITHIN: Duration = Duration::from_secs(5);
+
+/// Why there is no answer of the upstream.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// It can't be connected to.
+    #[error("upstream: {0}")]
+    Unreachable(String),
+    /// It ended the connection before it answered, or what it says is no HTTP.
+    #[error("upstream: {0}")]
+    Broken(String),
+    /// It did not begin its answer in so many seconds.
+    #[error("upstream: no answer in {0} s")]
+    Late(u64),
+    /// As many requests are under way as may be.
+    #[error("{0} requests are being relayed")]
+    Busy(usize),
+    /// The client sent nothing more of its body for so many seconds.
+    #[error("the body stood still for {0} s")]
+    ClientIsLate(u64),
+    /// The client went before its body was there.
+    #[error("the client has gone")]
+    ClientIsGone,
+}
+
+/// What is asked of the upstream, besides a body.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// The method.
+    pub method: Method,
+    /// The path and the query.
+    pub path_and_query: String,
+    /// The headers, as they are sent.
+    pub headers: HeaderMap,
+}
+
+/// What the upstream answers.
+pub struct Answered {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers, as they came.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Coming,
+}
+
+/// The place of a request that is relayed.
+struct Place {
+    _permit: OwnedSemaphorePermit,
+    under_way: IntGauge,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.under_way.dec();
+    }
+}
+
+/// An upstream.
+pub struct Upstream {
+    client: Client<HttpsConnector<HttpConnector>, Outgoing>,
+    target: Target,
+    times: Times,
+    places: Arc<Semaphore>,
+    most: usize,
+    counts: Counts,
+}
+
+impl Upstream {
+    /// The upstream at a target, which is believed by `trusted` over TLS; `most` requests are relayed to it at a time.
+    ///
+    /// Errors: there is nobody at all who is trusted.
+    pub fn new(target: Target, times: Times, most: usize, trusted: &Authorities) -> Result<Arc<Self>, rustls::Error> {
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(times.connect));
+        connector.set_nodelay(true);
+        connector.enforce_http(false);
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(trusted.client()?)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(connector);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_idle_timeout(KEPT_FOR)
+            .pool_timer(TokioTimer::new())
+            .http1_max_buf_size(READ_AHEAD)
+            .build(connector);
+        let most = most.min(Semaphore::MAX_PERMITS);
+        let places = Arc::new(Semaphore::new(most));
+        Ok(Arc::new(Self { client, target, times, places, most, counts: Counts::new() }))
+    }
+
+    /// What is counted of it.
+    pub fn collectors(&self) -> Vec<Box<dyn Collector>> {
+        self.counts.collectors()
+    }
+
+    /// Whether it answered when it was last looked at.
+    pub fn is_well(&self) -> bool {
+        self.counts.is_well.get() == 1
+    }
+
+    /// Looks at it again and again, beside the requests, and says in the log when it goes and when it is back.
+    pub fn watch(self: &Arc<Self>, background: &Background) {
+        let upstream = Arc::clone(self);
+        background.start(|stopping| upstream.look(stopping));
+    }
+
+    async fn look(self: Arc<Self>, stopping: CancellationToken) {
+        let mut was_well = None;
+        loop {
+            let found = self.looks_well().await;
+            self.counts.is_well.set(i64::from(found.is_ok()));
+            if was_well.replace(found.is_ok()) != Some(found.is_ok()) {
+                match found {
+                    Ok(()) => log::info!("upstream: {} answers", self.target),
+                    Err(why) => log::warn!("upstream: {} is away: {why}", self.target),
+                }
+            }
+            tokio::select! {
+                () = stopping.cancelled() => return,
+                () = tokio::time::sleep(LOOKED_AT) => {}
+            }
+        }
+    }
+
+    /// Whether it answers at its root, where crossbar greets, and not with a fault.
+    async fn looks_well(&self) -> Result<(), String> {
+        let asked = Asked { method: Method::GET, path_and_query: "/".to_owned(), headers: HeaderMap::new() };
+        let answer = timeout(LOOKS_WELL_WITHIN, self.send(&asked, Outgoing::NOTHING)).await;
+        let answer = answer.map_err(|_| format!("no answer in {} s", LOOKS_WELL_WITHIN.as_secs()))?;
+        let status = answer.map_err(|failure| failure.to_string())?.status();
+        if status.is_server_error() { Err(status.to_string()) } else { Ok(()) }
+    }
+
+    /// Relays a request, whose body comes in pieces if it has one. It is to be called where tasks of a thread may be started.
+    ///
+    /// Errors: there is no answer.
+    pub async fn relay<E: std::error::Error + 'static>(
+        &self,
+        asked: &Asked,
+        body: Option<impl Stream<Item = Result<Bytes, E>> + Unpin + 'static>,
+    ) -> Result<Answered, Failure> {
+        let started = Instant::now();
+        let permit = Arc::clone(&self.places).try_acquire_owned().map_err(|_| Failure::Busy(self.most))?;
+        self.counts.under_way.inc();
+        let place = Place { _permit: permit, under_way: self.counts.under_way.clone() };
+        let progress = Progress::new();
+        let (outgoing, carrying) = match body {
+            Some(pieces) => {
+                let (to, outgoing) = Outgoing::carried();
+                let carrying = outgoing::carry(pieces, to, progress.clone(), self.times.idle);
+                (outgoing, Some(AbortOnDropHandle::new(tokio::task::spawn_local(carrying))))
+            }
+            None => (Outgoing::NOTHING, None),
+        };
+        let may_be_asked_again = carrying.is_none() && asked.method.is_safe();
+        let answer = async {
+            match self.send(asked, outgoing).await {
+                // a kept connection may end just when it is used; what only reads can be asked twice
+                Err(Failure::Broken(_)) if may_be_asked_again => self.send(asked, Outgoing::NOTHING).await,
+                answer => answer,
+            }
+        };
+        let answer = tokio::select! {
+            answer = answer => answer,
+            () = progress.upstream_is_late(self.times.answer) => Err(Failure::Late(self.times.answer.as_secs())),
+        };
+        let answer = answer.map_err(|failure| match progress.turn() {
+            Turn::ClientIsLate => Failure::ClientIsLate(self.times.idle.as_secs()),
+            Turn::ClientIsGone => Failure::ClientIsGone,
+            Turn::Client | Turn::Upstream(_) => failure,
+        })?;
+        let (head, body) = answer.into_parts();
+        self.counts.answered(head.status.as_u16(), started.elapsed());
+        let (idle, broken) = (self.times.idle, self.counts.broken.clone());
+        let body = Coming { body, idle, carrying, broken, _place: place };
+        Ok(Answered { status: head.status, headers: head.headers, body })
+    }
+
+    /// A request was answered here with this status, since the upstream did not.
+    pub fn failed(&self, status: u16) {
+        self.counts.failed(status);
+    }
+
+    async fn send(&self, asked: &Asked, body: Outgoing) -> Result<Response<hyper::body::Incoming>, Failure> {
+        let no_request = || Failure::Broken("the request can't be sent on".to_owned());
+        let mut request = Request::new(body);
+        *request.uri_mut() = self.target.uri(&asked.path_and_query).ok_or_else(no_request)?;
+        *request.method_mut() = asked.method.clone();
+        *request.headers_mut() = asked.headers.clone();
+        let answer = self.client.request(request).await.map_err(|error| match error.is_connect() {
+            true => Failure::Unreachable(in_full(&error)),
+            false => Failure::Broken(in_full(&error)),
+        })?;
+        match answer.status() {
+            // nobody asked for another protocol
+            StatusCode::SWITCHING_PROTOCOLS => Err(Failure::Broken("it switches protocols".to_owned())),
+            _ => Ok(answer),
+        }
+    }
+}
+
+/// An error with what it came of.
+fn in_full(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
