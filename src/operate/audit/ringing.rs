@@ -78,20 +78,21 @@ impl Account {
     /// What is wrong, each with the document and the callflows that are affected.
     pub(super) fn faults(&self) -> Vec<(String, Kind, Vec<Affected>)> {
         let naming = self.naming();
+        let inner: Inner<'_> = self.groups().map(|(id, group)| (id, self.inner(group))).collect();
         let ringing = naming.iter().filter(|naming| naming.module.is_some());
-        let (mut by_any, mut by_single): (Reached<'_>, Reached<'_>) = (Reached::default(), Reached::default());
+        let (mut by_any, mut by_single): (Reached, Reached) = (Reached::default(), Reached::default());
         for naming in ringing {
-            for group in self.reached(&naming.groups) {
+            for group in reached(&inner, &naming.groups) {
                 by_any.entry(group.clone()).or_default().insert(affected(naming.callflow));
                 if naming.is_single {
                     by_single.entry(group).or_default().insert(affected(naming.callflow));
                 }
             }
         }
-        let of = |reached: &Reached<'_>, id: &str| reached.get(id).into_iter().flatten().cloned().collect::<Vec<_>>();
+        let of = |reached: &Reached, id: &str| reached.get(id).into_iter().flatten().cloned().collect::<Vec<_>>();
         let mut faults = Vec::new();
         for (id, group) in self.groups() {
-            let kinds = self.of_members(group).into_iter().chain(self.circle(id));
+            let kinds = self.of_members(group).into_iter().chain(circle(&inner, id));
             faults.extend(kinds.map(|kind| (id.to_owned(), kind, of(&by_any, id))));
             if by_single.contains_key(id) {
                 faults.extend(of_weights(group).into_iter().map(|kind| (id.to_owned(), kind, of(&by_single, id))));
@@ -151,41 +152,14 @@ impl Account {
     }
 
     /// The groups that a group has as members: by type, or without one.
-    fn inner(&self, id: &str) -> Vec<String> {
-        let Some(group) = self.live(id) else { return Vec::new() };
-        let is_group = |member: &group::Member| match member.says() {
+    fn inner(&self, group: &Document) -> Vec<String> {
+        let may_be_group = |member: &group::Member| match member.says() {
             Says::Known(names) => names == group::TYPE,
             Says::Nothing => member.value.is_some(),
             Says::Odd(_) => false,
         };
-        members(group).filter(is_group).map(|member| member.id).filter(|id| self.live(id).is_some()).collect()
-    }
-
-    /// The groups themselves, and all that are in them.
-    fn reached(&self, groups: &[String]) -> BTreeSet<String> {
-        let mut reached: BTreeSet<String> = groups.iter().cloned().collect();
-        let mut next: Vec<String> = groups.to_vec();
-        while let Some(id) = next.pop() {
-            next.extend(self.inner(&id).into_iter().filter(|inner| reached.insert(inner.clone())));
-        }
-        reached
-    }
-
-    /// The shortest way from a group back to itself.
-    fn circle(&self, id: &str) -> Option<Kind> {
-        let mut ways: VecDeque<Vec<String>> = VecDeque::from([vec![id.to_owned()]]);
-        let mut seen = HashSet::new();
-        while let Some(way) = ways.pop_front() {
-            for inner in self.inner(way.last()?) {
-                if inner == id {
-                    return Some(Kind::Circle { groups: way });
-                }
-                if seen.insert(inner.clone()) {
-                    ways.push_back([way.as_slice(), &[inner]].concat());
-                }
-            }
-        }
-        None
+        let inner = members(group).filter(may_be_group).map(|member| member.id);
+        inner.filter(|id| self.live(id).is_some_and(|of| is_group(of))).collect()
     }
 
     /// Of some groups those that ring nobody when they ring, and how many members they have.
@@ -232,8 +206,11 @@ impl Account {
     }
 }
 
+/// The groups that are members of each group.
+type Inner<'a> = HashMap<&'a str, Vec<String>>;
+
 /// The callflows by which groups are reached.
-type Reached<'a> = BTreeMap<String, BTreeSet<Affected>>;
+type Reached = BTreeMap<String, BTreeSet<Affected>>;
 
 impl<'a> Naming<'a> {
     fn of(callflow: &'a Document, element: used::Element) -> Option<Self> {
@@ -268,6 +245,34 @@ fn affected(callflow: &Document) -> Affected {
         name: title(callflow),
         numbers: numbers.iter().filter_map(|number| crate::document::json::text(number)).collect(),
     }
+}
+
+/// The groups themselves, and all that are in them.
+fn reached(inner: &Inner<'_>, groups: &[String]) -> BTreeSet<String> {
+    let mut reached: BTreeSet<String> = groups.iter().cloned().collect();
+    let mut next: Vec<String> = groups.to_vec();
+    while let Some(id) = next.pop() {
+        let inner = inner.get(id.as_str()).into_iter().flatten();
+        next.extend(inner.filter(|inner| reached.insert((*inner).clone())).cloned());
+    }
+    reached
+}
+
+/// The shortest way from a group back to itself.
+fn circle(inner: &Inner<'_>, id: &str) -> Option<Kind> {
+    let mut ways: VecDeque<Vec<&str>> = VecDeque::from([vec![id]]);
+    let mut seen = HashSet::new();
+    while let Some(way) = ways.pop_front() {
+        for inner in inner.get(way.last()?).into_iter().flatten() {
+            if inner == id {
+                return Some(Kind::Circle { groups: way.into_iter().map(str::to_owned).collect() });
+            }
+            if seen.insert(inner.as_str()) {
+                ways.push_back([way.as_slice(), &[inner]].concat());
+            }
+        }
+    }
+    None
 }
 
 /// What is wrong with a group's weights where it is rung by `single`.
