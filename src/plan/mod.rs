@@ -1,9 +1,9 @@
 //! Groups of many accounts as a file says that they are to be: [`plan`] tells what is to be done, [`apply`] does it, and
-//! [`export`] writes the file of what is there.
+//! [`export()`] writes the file of what is there.
 //!
-//! A [`file`] (YAML or JSON, a tree of [`node`]s) is looked up in the [`accounts`] that there are and in what is
-//! [`known`] of each, which makes [`changes`]; these are [`told`], with what [`rings`] differently, and are [`write`]n.
-//! All that has to do with a store is here, in `accounts`, `known` and `write`; everything else is pure.
+//! A [`mod@file`] (YAML or JSON, a tree of [`node`]s) is looked up in the [`accounts`] that there are and in what is
+//! [`known`] of each, which makes [`changes`]; these are [`told`], with what [`rings`] differently, and are written
+//! ([`mod@write`]). All that has to do with a store is here, in `accounts`, `known` and `write`; everything else is pure.
 
 pub mod accounts;
 pub mod changes;
