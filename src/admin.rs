@@ -20,6 +20,10 @@ const READY_WITHIN: Duration = Duration::from_secs(2);
 /// How long its proof is remembered, however many ask. That there was none is not: what is mended is ready at once.
 const PROVED_FOR: Duration = Duration::from_secs(1);
 
+/// What is said of a store that has no account.
+pub(crate) const EMPTY: &str = "the store holds no account, so whatever is asked for is 404: give --store the CouchDB that \
+                                Kazoo uses, or stop the service and `crossbar-groups import` a dump";
+
 /// Why the service is not ready, in a word or two.
 type Reason = &'static str;
 
@@ -32,13 +36,20 @@ pub struct Admin {
     metrics: Metrics,
     upstream: Option<Arc<Upstream>>,
     is_stopping: Arc<AtomicBool>,
+    is_empty: Arc<AtomicBool>,
 }
 
 impl Admin {
     /// Tells of a store, of what was counted, and of an upstream if there is one.
     pub fn new(store: SharedStore, metrics: Metrics, upstream: Option<Arc<Upstream>>) -> Self {
         let proved = Cache::builder().max_capacity(1).time_to_live(PROVED_FOR).build();
-        Self { store, proved, metrics, upstream, is_stopping: Arc::default() }
+        Self { store, proved, metrics, upstream, is_stopping: Arc::default(), is_empty: Arc::default() }
+    }
+
+    /// Whether the store holds no account, which the service is no less ready for, but nobody wants. Gives what was known
+    /// before.
+    pub fn finds_empty(&self, is_empty: bool) -> bool {
+        self.is_empty.swap(is_empty, Ordering::Relaxed)
     }
 
     /// From now on the service is not ready.
@@ -71,6 +82,9 @@ async fn readyz(admin: web::Data<Admin>) -> HttpResponse {
         Ok(()) => (HttpResponse::Ok(), json!({ "status": "ready" })),
         Err(reason) => (HttpResponse::ServiceUnavailable(), json!({ "status": "not ready", "reason": reason })),
     };
+    if admin.is_empty.load(Ordering::Relaxed) {
+        told["warning"] = EMPTY.into();
+    }
     // groups need no upstream: while it is away they are served
     if let Some(upstream) = &admin.upstream {
         told["upstream"] = if upstream.is_well() { "well" } else { "away" }.into();
@@ -92,7 +106,9 @@ async fn prove(store: &SharedStore) -> Result<(), Reason> {
     proved.map_err(|error| {
         log::warn!("not ready: {error}");
         match error {
-            store::Error::Unreachable(_) => "store unreachable",
+            store::Error::Unreachable(_) | store::Error::UnknownHost(_) | store::Error::Untrusted(_) => {
+                "store unreachable"
+            }
             store::Error::TimedOut(_) => "store timed out",
             store::Error::Full(_) => "store full",
             _ => "store not writable",

@@ -65,8 +65,8 @@ pub use events::Listeners;
 pub use limit::{Limiter, RateLimit};
 pub use pages::Pages;
 pub use path::Path;
-pub use resource::Resource;
 pub use relayed::Relay;
+pub use resource::Resource;
 pub use schemas::Schemas;
 pub use writers::Writers;
 
@@ -84,6 +84,7 @@ pub mod fuzzing {
 pub async fn respond(request: HttpRequest, payload: web::Payload, api: web::Data<Api>) -> HttpResponse {
     let started = Instant::now();
     let mut frame = api.frame(&request);
+    let mut refusal = None;
     let response = match Box::pin(api.answer(&request, payload, &mut frame)).await {
         Ok(response) => response,
         Err(error) => {
@@ -96,6 +97,7 @@ pub async fn respond(request: HttpRequest, payload: web::Payload, api: web::Data
             if error.is_fault() {
                 log::error!("{} {error}", frame.request_id);
             }
+            refusal = Some(&error).filter(|error| error.is_refusal()).map(ToString::to_string);
             frame.fail(&error)
         }
     };
@@ -111,7 +113,8 @@ pub async fn respond(request: HttpRequest, payload: web::Payload, api: web::Data
         method = method,
         path:% = LoggablePath(request.path()),
         status = status,
-        ms = (took.as_secs_f64() * 10_000.0).round() / 10.0;
+        ms = (took.as_secs_f64() * 10_000.0).round() / 10.0,
+        reason:% = OrDash(refusal);
         "answered"
     );
     shadowed::beside(&api, &request, &frame.request_id, response)
@@ -213,14 +216,17 @@ impl Api {
         // who asks, as far as a token tells
         let identity = match &credentials {
             Credentials::Token(_) => self.identify(incoming, &credentials).await?,
-            _ => Err(auth::Error::InvalidCredentials),
+            Credentials::Foreign(_) => Err(auth::Disbelief::NotFromAuthorization.into()),
+            Credentials::Basic(_) | Credentials::None => Err(auth::Disbelief::None.into()),
         };
 
         // the verb
         let verb = match &path.end {
             Some(_) => {
-                if path.needs_own_account && identity.is_err() {
-                    return Err(Error::NoOwnAccount);
+                if path.needs_own_account
+                    && let Err(refusal) = &identity
+                {
+                    return Err(Error::NoOwnAccount(refusal.clone()));
                 }
                 frame.methods = path.resource.methods();
                 frame.route = path.resource.route();

@@ -3,8 +3,10 @@
 
 mod backups;
 mod dumps;
+mod failure;
 mod groups;
 mod health;
+mod noticed;
 mod openapi;
 mod operate;
 mod output;
@@ -20,16 +22,23 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crossbar_groups::config::{Command, CommandLine};
 
+pub use failure::{Failure, in_one_line};
+
 /// Does what the command line asks for.
 ///
 /// Errors: why it can't be done, in a line.
-pub async fn run(arguments: CommandLine) -> anyhow::Result<ExitCode> {
+pub async fn run(arguments: CommandLine) -> Result<ExitCode, Failure> {
+    Ok(done(arguments).await?)
+}
+
+async fn done(arguments: CommandLine) -> anyhow::Result<ExitCode> {
     // that a file may not grow is a fault like others, and not this process's end; once caught, the signal stays so
     drop(signal(SignalKind::from_raw(libc::SIGXFSZ)).context("can't catch SIGXFSZ")?);
     match arguments.command {
         Command::Serve(arguments) => serve::serve(*arguments).await,
         Command::Import(arguments) => dumps::import(arguments).await,
         Command::Export(arguments) => dumps::export(arguments).await,
+        Command::Databases(arguments) => dumps::databases(arguments).await,
         Command::Backup(arguments) => backups::backup(arguments).await,
         Command::Restore(arguments) => backups::restore(arguments).await,
         Command::Groups(command) => return groups::groups(command).await,

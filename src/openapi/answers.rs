@@ -171,7 +171,7 @@ pub fn of_every_request() -> Vec<Error> {
 pub fn of_accounts() -> Vec<Error> {
     let id = demo::ACCOUNT;
     let mut errors = vec![
-        Error::Auth(auth::Error::InvalidCredentials),
+        Error::Auth(auth::Error::InvalidCredentials(auth::Disbelief::None)),
         Error::Auth(auth::Error::Forbidden),
         Error::Auth(auth::Error::Restricted),
         Error::Auth(auth::Error::AccountDisabled),

@@ -147,7 +147,13 @@ pub fn of_rings() -> Vec<Parameter> {
     vec![
         in_query("strategy", "In which order a ring group rings.", one_of(&strategies, Strategy::Simultaneous.name())),
         in_query("module", "By which module a callflow rings it.", one_of(&modules, Module::RingGroup.name())),
+        in_query("callflows", "`true`: also whom each callflow rings that names the group.", truth(false)),
     ]
+}
+
+/// Whether a group is deleted that something names.
+pub fn unless_used() -> Parameter {
+    in_query("unless_used", "`true`: a group that something names is not deleted.", truth(false))
 }
 
 /// Gives a parameter the values that it has in examples, by their names.

@@ -22,6 +22,9 @@ pub fn all() -> Map<String, Value> {
     add("GroupList", answer(json!({ "type": "array", "items": reference("GroupRow") })));
     add("Rings", rings());
     add("RingsAnswer", answer(reference("Rings")));
+    add("InCallflow", in_callflow());
+    add("Naming", naming());
+    add("UsedByAnswer", answer(used_by()));
     add("UserCredentials", request("A user's credentials.", ours(USER_AUTH)));
     add("ApiKey", request("An API key.", ours(API_AUTH)));
     add("SignedIn", signed_in());
@@ -190,9 +193,64 @@ fn rings() -> Value {
                 "enum": [null, "crash", "endless", "nobody"],
                 "description": "What Kazoo itself would make of the whole.",
             },
+            "callflows": {
+                "type": "array",
+                "description": "The elements of callflows that name the group, where that was asked.",
+                "items": reference("InCallflow"),
+            },
         },
         "required": ["rings", "dropped", "failure"],
     })
+}
+
+fn in_callflow() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "id": { "type": "string", "description": "The callflow." },
+            "name": { "type": ["string", "null"] },
+            "numbers": { "type": "array", "items": { "type": "string" } },
+            "patterns": { "type": "array", "items": { "type": "string" } },
+            "module": { "type": ["string", "null"], "description": "The element's module." },
+            "children": {
+                "type": "array",
+                "description": "By which children the flow comes to it.",
+                "items": { "type": "string" },
+            },
+            "rings": { "anyOf": [reference("Rings"), { "type": "null" }], "description": "Whom it rings; null: it rings nobody by itself." },
+        },
+        "required": ["id", "name", "numbers", "patterns", "module", "children", "rings"],
+    })
+}
+
+/// A document that names a group.
+fn naming() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "id": { "type": "string" },
+            "name": { "type": ["string", "null"] },
+            "numbers": { "type": "array", "description": "A callflow's.", "items": { "type": "string" } },
+            "patterns": { "type": "array", "description": "A callflow's.", "items": { "type": "string" } },
+            "places": { "type": "array", "description": "Where; the first hundred.", "items": {
+                "type": "object",
+                "properties": {
+                    "pointer": { "type": "string", "format": "json-pointer" },
+                    "module": { "type": ["string", "null"] },
+                    "children": { "type": "array", "items": { "type": "string" } },
+                },
+                "required": ["pointer"],
+            } },
+        },
+        "required": ["id", "name", "places"],
+    })
+}
+
+fn used_by() -> Value {
+    let kinds = ["callflows", "groups", "users", "devices"];
+    let of_kind = |kind: &&str| ((*kind).to_owned(), json!({ "type": "array", "items": reference("Naming") }));
+    let properties: Map<String, Value> = kinds.iter().map(of_kind).collect();
+    json!({ "type": "object", "properties": properties, "required": kinds })
 }
 
 fn signed_in() -> Value {

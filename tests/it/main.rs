@@ -46,3 +46,4 @@ mod store;
 mod system;
 mod tls;
 mod used;
+mod words;

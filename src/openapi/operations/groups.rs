@@ -3,10 +3,13 @@
 use serde_json::json;
 use utoipa::openapi::path::Parameter;
 
+use crate::api::Error;
+use crate::budgets::Budget;
 use crate::demo;
 use crate::kazoo::kind::GROUPS;
 use crate::kazoo::rings::TooLarge;
 use crate::kazoo::verb::Verb;
+use crate::using;
 
 use super::super::answers::{self, Given};
 use super::super::operation::{Example, Operation};
@@ -20,6 +23,7 @@ const LIST: Forms = &[("application/json", "GroupList"), ("text/csv", "Table"), 
 const GROUP: Forms = &[("application/json", "GroupAnswer"), ("text/csv", "Table")];
 const GROUP_OF_WRITE: Forms = &[("application/json", "GroupAnswer")];
 const RINGS: Forms = &[("application/json", "RingsAnswer"), ("text/csv", "Table")];
+const USED_BY: Forms = &[("application/json", "UsedByAnswer"), ("text/csv", "Table")];
 
 pub fn operations() -> Vec<Operation> {
     let account = format!("/v2/accounts/{{account_id}}/{}", GROUPS.noun);
@@ -30,6 +34,7 @@ pub fn operations() -> Vec<Operation> {
         list_of_user(&user),
         read(&one),
         rings(&format!("{one}/rings")),
+        used_by(&format!("{one}/used_by")),
         create(&account),
         create_by_user(&user),
         replace(&one),
@@ -123,8 +128,21 @@ fn rings(path: &str) -> Operation {
         examples: vec![
             Example::of("at-once", "All at once", 200),
             Example::of("in-turn", "One after the other", 200).query("strategy", "single"),
+            Example::of("callflows", "And by each callflow that names it", 200).query("callflows", "true"),
             Example::of("no-strategy", "In an order that there is not", 400).query("strategy", "loud"),
         ],
+        ..operation
+    }
+}
+
+fn used_by(path: &str) -> Operation {
+    let mut operation = on_group("readUses", Verb::Get, path);
+    operation.errors.push(Error::OverBudget(Budget::Uses, using::DOCUMENTS));
+    Operation {
+        summary: "Tell what names a group",
+        description: "Callflows, other groups, users and devices, and where in them. Kazoo has no such resource.",
+        given: vec![Given::told("What names it.", USED_BY), NOT_MODIFIED],
+        examples: vec![Example::of("uses", "What names a group", 200)],
         ..operation
     }
 }
@@ -201,7 +219,8 @@ fn patch(path: &str) -> Operation {
 
 fn delete(path: &str) -> Operation {
     let mut operation = on_group("deleteGroup", Verb::Delete, path);
-    operation.parameters.push(parameters::if_match());
+    operation.parameters.extend([parameters::if_match(), parameters::unless_used()]);
+    operation.errors.push(Error::InUse(Box::default()));
     Operation {
         summary: "Delete a group",
         description: "Softly, as Kazoo does: the document stays in the store, and is found by nobody.",
