@@ -187,7 +187,7 @@ fn what_audit_says_of_a_skipped_group_brings_it_back_into_lists() {
         let report = block_on(audit::audit(store.store().as_ref(), Some(account.id), &hidden())).unwrap();
         for group in groups {
             let text = report.to_string();
-            let line = text.lines().find(|line| line.contains(&format!("{group}:"))).unwrap();
+            let line = text.lines().find(|line| line.contains(&format!(" {group}: the view"))).unwrap();
             let body = line.split("PATCH it with ").nth(1).unwrap().split(',').next().unwrap();
             let body = serde_json::from_str(body).unwrap();
             let answer = app.send("PATCH", &account.path(&format!("groups/{group}")), &account.token, Some(body));
