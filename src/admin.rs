@@ -19,6 +19,10 @@ const READY_WITHIN: Duration = Duration::from_secs(2);
 /// How long its proof is remembered, however many ask. That there was none is not: what is mended is ready at once.
 const PROVED_FOR: Duration = Duration::from_secs(1);
 
+/// What is said of a store that has no account.
+pub(crate) const EMPTY: &str = "the store holds no account, so whatever is asked for is 404: give --store the CouchDB that \
+                                Kazoo uses, or stop the service and `crossbar-groups import` a dump";
+
 /// Why the service is not ready, in a word or two.
 type Reason = &'static str;
 
@@ -30,13 +34,20 @@ pub struct Admin {
     proved: Cache<(), ()>,
     metrics: Metrics,
     is_stopping: Arc<AtomicBool>,
+    is_empty: Arc<AtomicBool>,
 }
 
 impl Admin {
     /// Tells of a store and what was counted.
     pub fn new(store: SharedStore, metrics: Metrics) -> Self {
         let proved = Cache::builder().max_capacity(1).time_to_live(PROVED_FOR).build();
-        Self { store, proved, metrics, is_stopping: Arc::default() }
+        Self { store, proved, metrics, is_stopping: Arc::default(), is_empty: Arc::default() }
+    }
+
+    /// Whether the store holds no account, which the service is no less ready for, but nobody wants. Gives what was known
+    /// before.
+    pub fn finds_empty(&self, is_empty: bool) -> bool {
+        self.is_empty.swap(is_empty, Ordering::Relaxed)
     }
 
     /// From now on the service is not ready.
@@ -61,6 +72,9 @@ async fn healthz() -> HttpResponse {
 
 async fn readyz(admin: web::Data<Admin>) -> HttpResponse {
     match ready(&admin).await {
+        Ok(()) if admin.is_empty.load(Ordering::Relaxed) => {
+            HttpResponse::Ok().json(json!({ "status": "ready", "warning": EMPTY }))
+        }
         Ok(()) => HttpResponse::Ok().json(json!({ "status": "ready" })),
         Err(reason) => HttpResponse::ServiceUnavailable().json(json!({ "status": "not ready", "reason": reason })),
     }
@@ -80,7 +94,9 @@ async fn prove(store: &SharedStore) -> Result<(), Reason> {
     proved.map_err(|error| {
         log::warn!("not ready: {error}");
         match error {
-            store::Error::Unreachable(_) => "store unreachable",
+            store::Error::Unreachable(_) | store::Error::UnknownHost(_) | store::Error::Untrusted(_) => {
+                "store unreachable"
+            }
             store::Error::TimedOut(_) => "store timed out",
             store::Error::Full(_) => "store full",
             _ => "store not writable",

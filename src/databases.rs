@@ -21,6 +21,16 @@ pub enum Error {
     NotThere(DbName),
 }
 
+impl Error {
+    /// What an operator does about it.
+    pub fn remedy(&self) -> Option<&'static str> {
+        match self {
+            Self::Store(error) => error.remedy(),
+            Self::NotThere(_) => Some("`crossbar-groups databases` lists those that are there"),
+        }
+    }
+}
+
 /// All documents of a database, in the order of their ids, read in batches.
 ///
 /// Errors: the database is not there, or the store fails.
@@ -37,6 +47,11 @@ pub fn documents<'a>(
         Ok(Some((stream::iter(batch).map(Ok), next)))
     })
     .try_flatten()
+}
+
+/// Whether a database is there.
+pub async fn is_there(store: &dyn Server, database: &DbName) -> store::Result<bool> {
+    Ok(store.dump(database, None, 1, Attachments::Named).await?.is_some())
 }
 
 /// Makes a database that is not there yet, and in it the design documents that it should have and lacks.

@@ -53,6 +53,7 @@ pub mod world;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::{App, HttpServer, web};
@@ -71,7 +72,7 @@ use kazoo::views;
 use metrics::Metrics;
 use store::SharedStore;
 use store::couch::{Couch, CouchOptions, NoClient};
-use store::embedded::Embedded;
+use store::embedded::{CannotOpen, Embedded, Making};
 use store::feeds::Feeds;
 use store::lasting::Lasting;
 use store::measured::Measured;
@@ -82,6 +83,9 @@ use world::World;
 /// [`background::PATIENCE`] and [`logging::PATIENCE`] it is less than systemd waits (`packaging/crossbar-groups.service`).
 const GRACE_S: u64 = 25;
 
+/// How often is looked whether a store that has no account has one.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
 /// The same at the admin's address.
 const ADMIN_GRACE_S: u64 = 2;
 
@@ -91,24 +95,48 @@ pub enum OpenError {
     /// What is wrong with its URL.
     #[error(transparent)]
     NoClient(#[from] NoClient),
-    /// What is wrong with the server or the folder.
+    /// What is wrong with the server.
     #[error(transparent)]
     Store(#[from] store::Error),
+    /// What is wrong with the folder.
+    #[error(transparent)]
+    Folder(#[from] CannotOpen),
 }
 
-/// Opens a store, and sees that it answers. A CouchDB is asked as the options say.
+impl OpenError {
+    /// What an operator does about it.
+    pub fn remedy(&self) -> Option<&'static str> {
+        match self {
+            Self::NoClient(_) => None,
+            Self::Store(error) => error.remedy(),
+            Self::Folder(cannot) => cannot.remedy(),
+        }
+    }
+}
+
+/// Opens a store that is there, and sees that it answers. A CouchDB is asked as the options say.
 ///
-/// Errors: [`OpenError`].
+/// Errors: [`OpenError`]; nothing was made.
 pub async fn open_store(location: &StoreLocation, options: &CouchOptions) -> Result<store::SharedServer, OpenError> {
-    open_store_keeping(location, options, Embedded::MEMORY).await
+    open(location, options, Making::Refused, Embedded::MEMORY).await
 }
 
-/// The same; so many bytes of an embedded store may be kept in memory.
+/// The same; an embedded store that is not there is made, in a folder that is empty or not there either. So many bytes of
+/// it may be kept in memory.
 ///
-/// Errors: [`OpenError`].
-pub async fn open_store_keeping(
+/// Errors: [`OpenError`]; nothing was made then.
+pub async fn open_or_make_store(
     location: &StoreLocation,
     options: &CouchOptions,
+    memory: usize,
+) -> Result<store::SharedServer, OpenError> {
+    open(location, options, Making::Allowed, memory).await
+}
+
+async fn open(
+    location: &StoreLocation,
+    options: &CouchOptions,
+    making: Making,
     memory: usize,
 ) -> Result<store::SharedServer, OpenError> {
     match location {
@@ -117,7 +145,7 @@ pub async fn open_store_keeping(
             couch.check().await?;
             Ok(Arc::new(couch))
         }
-        StoreLocation::Folder(folder) => Ok(Arc::new(Embedded::open_keeping(folder, views::ALL, memory)?)),
+        StoreLocation::Folder(folder) => Ok(Arc::new(Embedded::open_keeping(folder, views::ALL, making, memory)?)),
     }
 }
 
@@ -211,6 +239,27 @@ impl Application {
     /// Gives backups of a store to those who may use a socket in its folder.
     pub fn with_backups(self, socket: backup::Socket, store: store::SharedServer) -> Self {
         self.background.start(|stopping| socket.serve(store, stopping));
+        self
+    }
+
+    /// Sees whether a store has any account. As long as it has none, the log and `/readyz` say so.
+    pub fn looking_for_accounts(self, store: store::SharedServer) -> Self {
+        let told = self.admin.clone();
+        let looking = async move {
+            // what can't be asked is told by whoever needs it
+            while matches!(operate::has_account(store.as_ref()).await, Ok(false)) {
+                if !told.finds_empty(true) {
+                    log::warn!("{}", admin::EMPTY);
+                }
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+            if told.finds_empty(false) {
+                log::info!("the store has an account now");
+            }
+        };
+        self.background.start(async |stopping| {
+            stopping.run_until_cancelled(looking).await;
+        });
         self
     }
 

@@ -21,10 +21,7 @@ fn main() -> ExitCode {
     let arguments = match CommandLine::try_parse() {
         Ok(arguments) => arguments,
         Err(error) if error.use_stderr() => {
-            // clap's first paragraph says what is wrong; the rest is the help, which has a flag of its own
-            let message = error.to_string();
-            let first = message.split("\n\n").next().unwrap_or_default();
-            eprintln!("{} (see --help)", first.split_whitespace().collect::<Vec<_>>().join(" "));
+            eprintln!("{}", commands::in_one_line(&error));
             return ExitCode::from(2);
         }
         Err(help) => {
@@ -50,9 +47,9 @@ fn main() -> ExitCode {
             log.end("");
             status
         }
-        Err(error) => {
-            log.end(&format!("error: {error:#}\n"));
-            ExitCode::FAILURE
+        Err(failure) => {
+            log.end(&format!("error: {failure}\n"));
+            failure.status()
         }
     }
 }

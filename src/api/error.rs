@@ -41,8 +41,8 @@ pub enum Error {
     #[error("method not allowed")]
     InvalidMethod,
     /// The path is about the token's own account, and there is no token that is believed.
-    #[error("no token says whose account is meant")]
-    NoOwnAccount,
+    #[error("no token says whose account is meant: {0}")]
+    NoOwnAccount(auth::Error),
     /// Whoever asks may not, or it can't be found out whether they may.
     #[error(transparent)]
     Auth(#[from] auth::Error),
@@ -130,12 +130,12 @@ impl Error {
             }
             Self::InvalidMethod => system(StatusCode::METHOD_NOT_ALLOWED, "invalid_method", "method not allowed"),
             // Kazoo says this in other words than all the rest
-            Self::NoOwnAccount | Self::Auth(auth::Error::SignInDisabled) => {
+            Self::NoOwnAccount(_) | Self::Auth(auth::Error::SignInDisabled) => {
                 body(StatusCode::UNAUTHORIZED, "invalid credentials", json!({}))
             }
             Self::Auth(auth::Error::Store(error)) => Self::Store(error.clone()).body(),
             Self::Auth(auth::Error::UnknownAccount(id)) => Self::BadIdentifier(id.to_string()).body(),
-            Self::Auth(auth::Error::InvalidCredentials | auth::Error::UnknownCredentials) => {
+            Self::Auth(auth::Error::InvalidCredentials(_) | auth::Error::UnknownCredentials) => {
                 system(StatusCode::UNAUTHORIZED, "invalid_credentials", "invalid credentials")
             }
             Self::Auth(auth::Error::SecondFactor) => {
@@ -172,9 +172,13 @@ impl Error {
             Self::Store(store::Error::Conflict) => {
                 system(StatusCode::CONFLICT, "datastore_conflict", "conflicting documents")
             }
-            Self::Store(store::Error::Unreachable(_) | store::Error::TimedOut(_) | store::Error::Busy(_)) => {
-                system(StatusCode::SERVICE_UNAVAILABLE, "datastore_unreachable", "datastore unreachable")
-            }
+            Self::Store(
+                store::Error::Unreachable(_)
+                | store::Error::UnknownHost(_)
+                | store::Error::Untrusted(_)
+                | store::Error::TimedOut(_)
+                | store::Error::Busy(_),
+            ) => system(StatusCode::SERVICE_UNAVAILABLE, "datastore_unreachable", "datastore unreachable"),
             Self::Store(store::Error::MissingDatabase(_)) => system(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "datastore_missing",
@@ -188,9 +192,12 @@ impl Error {
             Self::Store(store::Error::Full(_)) => {
                 system(StatusCode::SERVICE_UNAVAILABLE, "datastore_fault", "datastore full")
             }
-            Self::Store(store::Error::Refused(_) | store::Error::Nonsense(_) | store::Error::Corrupt(_)) => {
-                system(StatusCode::SERVICE_UNAVAILABLE, "datastore_fault", "datastore fatal error")
-            }
+            Self::Store(
+                store::Error::Denied(_)
+                | store::Error::Refused(_)
+                | store::Error::Nonsense(_)
+                | store::Error::Corrupt(_),
+            ) => system(StatusCode::SERVICE_UNAVAILABLE, "datastore_fault", "datastore fatal error"),
         }
     }
 
@@ -199,6 +206,15 @@ impl Error {
         match self {
             Self::Store(error) | Self::Auth(auth::Error::Store(error)) => !matches!(error, store::Error::Conflict),
             Self::OverBudget(budget, _) => *budget == Budget::Deadline,
+            _ => false,
+        }
+    }
+
+    /// Whether somebody is kept out, so that an operator may ask why. Who asks for an account that is not there is not.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::NoOwnAccount(_) => true,
+            Self::Auth(error) => error.is_refusal() && !matches!(error, auth::Error::UnknownAccount(_)),
             _ => false,
         }
     }
@@ -220,6 +236,8 @@ impl Error {
             Self::TooManyRequests(seconds) => Some(*seconds),
             Self::Store(error) | Self::Auth(auth::Error::Store(error)) if self.is_fault() => match error {
                 store::Error::Unreachable(_)
+                | store::Error::UnknownHost(_)
+                | store::Error::Untrusted(_)
                 | store::Error::TimedOut(_)
                 | store::Error::Busy(_)
                 | store::Error::Full(_)

@@ -80,6 +80,7 @@ pub mod fuzzing {
 pub async fn respond(request: HttpRequest, payload: web::Payload, api: web::Data<Api>) -> HttpResponse {
     let started = Instant::now();
     let mut frame = api.frame(&request);
+    let mut refusal = None;
     let response = match Box::pin(api.answer(&request, payload, &mut frame)).await {
         Ok(response) => response,
         Err(error) => {
@@ -89,6 +90,7 @@ pub async fn respond(request: HttpRequest, payload: web::Payload, api: web::Data
             if error.is_fault() {
                 log::error!("{} {error}", frame.request_id);
             }
+            refusal = Some(&error).filter(|error| error.is_refusal()).map(ToString::to_string);
             frame.fail(&error)
         }
     };
@@ -96,17 +98,26 @@ pub async fn respond(request: HttpRequest, payload: web::Payload, api: web::Data
     let status = response.status().as_u16();
     let took = started.elapsed();
     api.metrics.request(frame.route, known_method(method), status, took);
-    // none of it is made into a text before it is known to be logged
-    log::info!(
-        request_id = frame.request_id.as_str(),
-        client:% = OrDash(api.limiter.client(&request)),
-        account = frame.account.as_ref().map_or("-", AccountId::as_str),
-        method = method,
-        path:% = LoggablePath(request.path()),
-        status = status,
-        ms = (took.as_secs_f64() * 10_000.0).round() / 10.0;
-        "answered"
-    );
+    macro_rules! tell {
+        ($($more:tt)*) => {
+            // none of it is made into a text before it is known to be logged
+            log::info!(
+                request_id = frame.request_id.as_str(),
+                client:% = OrDash(api.limiter.client(&request)),
+                account = frame.account.as_ref().map_or("-", AccountId::as_str),
+                method = method,
+                path:% = LoggablePath(request.path()),
+                status = status,
+                ms = (took.as_secs_f64() * 10_000.0).round() / 10.0
+                $($more)*;
+                "answered"
+            )
+        };
+    }
+    match refusal {
+        Some(reason) => tell!(, reason = reason.as_str()),
+        None => tell!(),
+    }
     response
 }
 
@@ -183,14 +194,17 @@ impl Api {
         // who asks, as far as a token tells
         let identity = match &credentials {
             Credentials::Token(_) => self.identify(incoming, &credentials).await?,
-            _ => Err(auth::Error::InvalidCredentials),
+            Credentials::Foreign(_) => Err(auth::Disbelief::NotFromAuthorization.into()),
+            Credentials::Basic(_) | Credentials::None => Err(auth::Disbelief::None.into()),
         };
 
         // the verb
         let verb = match &path.end {
             Some(_) => {
-                if path.needs_own_account && identity.is_err() {
-                    return Err(Error::NoOwnAccount);
+                if path.needs_own_account
+                    && let Err(refusal) = &identity
+                {
+                    return Err(Error::NoOwnAccount(refusal.clone()));
                 }
                 frame.methods = path.resource.methods();
                 frame.route = path.resource.route();

@@ -72,7 +72,7 @@ impl Api {
     ) -> Result<Option<Arc<Account>>, Error> {
         let id = match &path.account {
             NamedAccount::None => return Ok(None),
-            NamedAccount::Own => identity.ok_or(Error::NoOwnAccount)?.account,
+            NamedAccount::Own => identity.ok_or(Error::NoOwnAccount(auth::Disbelief::None.into()))?.account,
             NamedAccount::Id(text) => text.parse().map_err(|_| match text.len() {
                 // as long as an id is, it is one that nobody has
                 AccountId::LENGTH => Error::BadIdentifier(text.clone()),

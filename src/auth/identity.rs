@@ -18,7 +18,7 @@ use crate::kazoo::views;
 use crate::store;
 
 use super::door::Door;
-use super::error::Error;
+use super::error::{Disbelief, Error};
 use super::evidence::{Evidence, Verified};
 use super::names::Asker;
 use super::secrets;
@@ -101,7 +101,8 @@ impl Evidence<'_> {
         let identity = match credentials {
             Credentials::Token(token) => self.of_token(token, account, asker).await?,
             Credentials::Basic(basic) => self.of_basic(basic, asker).await?,
-            Credentials::None | Credentials::Foreign(_) => return Err(Error::InvalidCredentials),
+            Credentials::None => return Err(Disbelief::None.into()),
+            Credentials::Foreign(_) => return Err(Disbelief::NotFromAuthorization.into()),
         };
         self.must_not_be_expired(&identity.own)?;
         Ok(identity)
@@ -115,7 +116,7 @@ impl Evidence<'_> {
         method: String,
         ends: Option<i64>,
     ) -> Result<Arc<Identity>, Error> {
-        let own = self.account(account).await?.ok_or(Error::InvalidCredentials)?;
+        let own = self.account(account).await?.ok_or(Disbelief::NoAccount)?;
         // where that can't be read, whoever is to be restricted is told
         let is_unrestricted = own.is_superduper_admin || self.nothing_restricts(account).await.unwrap_or(false);
         let read_at = self.read_at();
@@ -137,10 +138,10 @@ impl Evidence<'_> {
             None => self.recognize(token, fingerprint, asker).await?,
         };
         if !claims.is_current(self.world.unix_seconds()) {
-            return Err(Error::InvalidCredentials);
+            return Err(Disbelief::NotCurrent.into());
         }
         if account.is_some_and(|account| account != claims.account_id) {
-            return Err(Error::InvalidCredentials);
+            return Err(Disbelief::OtherAccount.into());
         }
         Ok(identity)
     }
@@ -154,7 +155,7 @@ impl Evidence<'_> {
     ) -> Result<(Arc<Claims>, Arc<Identity>), Error> {
         let changes = self.memory.recognized.changes();
         let claims = self.claims(token, fingerprint, asker).await?;
-        let account = claims.account_id.parse().map_err(|_| Error::InvalidCredentials)?;
+        let account = claims.account_id.parse().map_err(|_| Disbelief::NoAccount)?;
         if let Some(user) = &claims.owner_id {
             self.must_be_a_user(account, user).await?;
         }
@@ -172,29 +173,28 @@ impl Evidence<'_> {
 
     /// A token ends with the user that it speaks for: where the user is deleted, or switched off.
     async fn must_be_a_user(&self, account: AccountId, user: &str) -> Result<(), Error> {
-        let user = user.parse::<DocId>().map_err(|_| Error::InvalidCredentials)?;
+        let user = user.parse::<DocId>().map_err(|_| Disbelief::NoUser)?;
         let owner = self.owner(account, &user).await?;
-        owner.filter(|owner| owner.is_enabled).map(drop).ok_or(Error::InvalidCredentials)
+        owner.filter(|owner| owner.is_enabled).map(drop).ok_or(Disbelief::NoUser.into())
     }
 
     /// What a token says, if its signatures hold.
     async fn claims(&self, token: &str, fingerprint: [u8; 32], asker: Asker) -> Result<Arc<Claims>, Error> {
-        let invalid = |_| Error::InvalidCredentials;
-        let key_id = token::key_id(token).map_err(invalid)?;
-        let key_id = key_id.parse::<DocId>().map_err(|_| Error::InvalidCredentials)?;
-        let key = self.named_key(&key_id, asker).await?.ok_or(Error::InvalidCredentials)?;
+        let key_id = token::key_id(token).map_err(|_| Disbelief::NoToken)?;
+        let key_id = key_id.parse::<DocId>().map_err(|_| Disbelief::UnknownKey)?;
+        let key = self.named_key(&key_id, asker).await?.ok_or(Disbelief::UnknownKey)?;
         if let Some(verified) = self.memory.verified.get(&fingerprint).await
             && Arc::ptr_eq(&verified.key, &key)
             && verified.secrets == self.secrets(&verified.claims).await?
         {
             return Ok(verified.claims);
         }
-        let claims = Arc::new(key.verify(token).map_err(invalid)?);
+        let claims = Arc::new(key.verify(token).map_err(|_| Disbelief::Signature)?);
         let secrets = self.secrets(&claims).await?;
         if claims.identity_sig.is_some() {
-            let (owner, system) = secrets.as_ref().ok_or(Error::InvalidCredentials)?;
+            let (owner, system) = secrets.as_ref().ok_or(Disbelief::IdentitySignature)?;
             if !IdentityKey::new(owner, system).signed(&claims) {
-                return Err(Error::InvalidCredentials);
+                return Err(Disbelief::IdentitySignature.into());
             }
         }
         let verified = Verified { claims: Arc::clone(&claims), key, secrets };
@@ -216,14 +216,14 @@ impl Evidence<'_> {
     /// HTTP Basic (`cb_basic_auth`): an account's id, a colon, and a user's credentials in the form that the account
     /// asks for. It is a sign-in with each request, and what lets nobody sign in lets nobody in here.
     async fn of_basic(&self, basic: &str, asker: Asker) -> Result<Arc<Identity>, Error> {
-        let (account, secret) = account_and_secret(basic).ok_or(Error::InvalidCredentials)?;
-        let account = self.named_account(account, asker).await?.ok_or(Error::InvalidCredentials)?;
+        let (account, secret) = account_and_secret(basic).ok_or(Disbelief::NoBasic)?;
+        let account = self.named_account(account, asker).await?.ok_or(Disbelief::NoAccount)?;
         let settings = self.sign_in_settings(&account).await?;
         let (view, credentials) = match settings.basic_type() {
             BasicType::Md5 => (views::USERS_BY_MD5, secret),
             BasicType::Sha => (views::USERS_BY_SHA, secret),
             BasicType::Plain if secret.contains(':') => (views::USERS_BY_MD5, hex(&Md5::digest(secret))),
-            BasicType::Plain => return Err(Error::InvalidCredentials),
+            BasicType::Plain => return Err(Disbelief::NoBasic.into()),
         };
         let read = async || {
             let store = self.memory.store.as_ref();
@@ -234,9 +234,9 @@ impl Evidence<'_> {
             Ok(if let [Some(user)] = users.as_slice() { Some((account.id, user.clone())) } else { None })
         };
         let found = self.look(&self.memory.basic, fingerprint(&format!("{} {basic}", view.name)), read).await?;
-        let found = found.ok_or(Error::InvalidCredentials)?;
+        let found = found.ok_or(Disbelief::NobodyHas)?;
         self.may_sign_in(&account, &settings, Method::Credentials).await.map_err(|error| match error {
-            Error::SignInDisabled | Error::SecondFactor => Error::InvalidCredentials,
+            Error::SignInDisabled | Error::SecondFactor => Disbelief::SwitchedOff.into(),
             error => error,
         })?;
         let (account, user) = found.as_ref();

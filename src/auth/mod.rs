@@ -24,7 +24,7 @@ mod sign_in;
 
 pub use decision::Auth;
 pub use door::Door;
-pub use error::Error;
+pub use error::{Disbelief, Error};
 pub use evidence::{Evidence, Owner, System};
 pub use identity::{Credentials, Identity};
 pub use names::Asker;

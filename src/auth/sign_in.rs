@@ -13,7 +13,7 @@ use crate::store::{self, View};
 
 use super::decision::Auth;
 use super::door::Door;
-use super::error::Error;
+use super::error::{Disbelief, Error};
 use super::evidence::Evidence;
 use super::secrets;
 
@@ -88,7 +88,7 @@ impl Auth {
     /// lets nobody in, or a fault.
     pub async fn user(&self, credentials: &UserCredentials, client: &Client) -> Result<Entrant, Error> {
         let view = if credentials.is_sha { views::USERS_BY_SHA } else { views::USERS_BY_MD5 };
-        let mut refusal = Error::InvalidCredentials;
+        let mut refusal = Disbelief::NoAccount.into();
         for (door, account) in self.named_accounts(credentials).await? {
             let rows = secrets::rows_of(self.store.as_ref(), &account.database(), &view, &credentials.digest).await?;
             match rows.first().and_then(secrets::user_of) {
@@ -122,7 +122,7 @@ impl Auth {
         let rows = secrets::rows_of(self.store.as_ref(), &accounts, &views::ACCOUNTS_BY_API_KEY, &key.0).await?;
         let account = rows.first().and_then(secrets::account_of).ok_or_else(unknown)?;
         match self.entrant(account, None, Method::ApiKey, client).await {
-            Err(Error::InvalidCredentials) => Err(unknown()),
+            Err(Error::InvalidCredentials(_)) => Err(unknown()),
             entrant => entrant,
         }
     }
@@ -137,7 +137,7 @@ impl Auth {
     ) -> Result<Entrant, Error> {
         let settings = self.settings(account).await?;
         let decided = self.decide(async |evidence| {
-            let account = evidence.account(account).await?.ok_or(Error::InvalidCredentials)?;
+            let account = evidence.account(account).await?.ok_or(Disbelief::NoAccount)?;
             let settings = evidence.sign_in_settings(&account).await?;
             evidence.may_sign_in(&account, &settings, method).await?;
             Ok((account, settings))
@@ -204,7 +204,7 @@ impl Auth {
 
     async fn settings(&self, account: AccountId) -> Result<Settings, Error> {
         self.decide(async |evidence| {
-            let account = evidence.account(account).await?.ok_or(Error::InvalidCredentials)?;
+            let account = evidence.account(account).await?.ok_or(Disbelief::NoAccount)?;
             evidence.sign_in_settings(&account).await
         })
         .await
@@ -232,7 +232,7 @@ impl Auth {
         let database = account.database();
         for _ in 0..SECRET_ATTEMPTS {
             let document = self.store.get(&database, &id).await?;
-            let mut document = document.map(Arc::unwrap_or_clone).ok_or(Error::InvalidCredentials)?;
+            let mut document = document.map(Arc::unwrap_or_clone).ok_or(Disbelief::NoUser)?;
             if let Some(secret) = document.text("pvt_signature_secret") {
                 return Ok(secret);
             }

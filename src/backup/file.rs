@@ -1,7 +1,6 @@
 //! Backups in files: made of a store, and made into one. Either is there whole, or not at all.
 
-use std::ffi::OsStr;
-use std::fs::{self, DirBuilder, File};
+use std::fs::{DirBuilder, File};
 use std::io::{self, BufReader, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
@@ -14,7 +13,7 @@ use crate::config::StoreLocation;
 use crate::document::{DbName, Document};
 use crate::kazoo::views;
 use crate::store::couch::CouchOptions;
-use crate::store::embedded::Embedded;
+use crate::store::embedded::{CannotOpen, Embedded, first_in};
 use crate::store::{Entry, Server};
 use crate::{OpenError, open_store};
 
@@ -66,9 +65,9 @@ pub async fn back_up(
 async fn running(location: &StoreLocation) -> Result<Option<tokio::net::UnixStream>, Error> {
     let StoreLocation::Folder(folder) = location else { return Ok(None) };
     if !Embedded::is_in(folder) {
-        return Err(Error::of(folder, "there is no store"));
+        return Err(OpenError::Folder(CannotOpen::Missing(folder.clone())).into());
     }
-    socket::connect(folder).await.map_err(|error| Error::of(folder.join(socket::NAME), error))
+    socket::connect(folder).await.map_err(|error| Error::of(folder.join(Embedded::SOCKET_NAME), error))
 }
 
 async fn copy(mut from: impl AsyncRead + Unpin, to: &mut File) -> io::Result<()> {
@@ -93,15 +92,11 @@ fn check(file: &Path) -> Result<Summary, String> {
 pub async fn restore(folder: &Path, file: &Path) -> Result<Summary, Error> {
     check(file).map_err(|reason| Error::of(file, reason))?;
     let failed = |error: io::Error| Error::of(folder, error);
-    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
-    for entry in fs::read_dir(folder).map_err(failed)? {
-        let name = entry.map_err(failed)?.file_name();
-        // a file system's own, and what a service leaves that was killed
-        if ![OsStr::new("lost+found"), OsStr::new(socket::NAME)].contains(&name.as_os_str()) {
-            let reason = format!("holds {} already: restore to another folder, or move it away", name.display());
-            return Err(Error::of(folder, reason));
-        }
+    if let Some(name) = first_in(folder).map_err(failed)? {
+        let reason = format!("holds {} already: restore to another folder, or move it away", name.display());
+        return Err(Error::of(folder, reason));
     }
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
     let building = tempfile::Builder::new().prefix(".restore-").tempdir_in(folder).map_err(failed)?;
     let summary = load(building.path(), file).await?;
     let made = TempPath::try_from_path(building.path().join(Embedded::FILE_NAME)).map_err(failed)?;

@@ -42,7 +42,7 @@ enum Line {
 }
 
 /// What a backup holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Summary {
     databases: u64,
     documents: u64,

@@ -42,6 +42,15 @@ pub enum Error {
 }
 
 impl Error {
+    /// What an operator does about it.
+    pub fn remedy(&self) -> Option<&'static str> {
+        match self {
+            Self::Open(error) => error.remedy(),
+            Self::Store(error) => error.remedy(),
+            Self::File { .. } | Self::Output(_) => None,
+        }
+    }
+
     fn of(path: impl Into<PathBuf>, reason: impl ToString) -> Self {
         Self::File { path: path.into(), reason: reason.to_string() }
     }

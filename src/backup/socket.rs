@@ -11,12 +11,10 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 
 use crate::store::SharedServer;
+use crate::store::embedded::Embedded;
 use crate::world::World;
 
 use super::lines;
-
-/// The socket's name in the folder.
-pub(super) const NAME: &str = "backup.sock";
 
 /// How long nobody is listened to after one could not be.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -36,7 +34,7 @@ impl Socket {
         // nobody reaches it before it is its owner's alone
         let hidden =
             tempfile::Builder::new().permissions(Permissions::from_mode(0o700)).prefix(".").tempdir_in(folder)?;
-        let (made, path) = (hidden.path().join("s"), folder.join(NAME));
+        let (made, path) = (hidden.path().join("s"), folder.join(Embedded::SOCKET_NAME));
         let listener = UnixListener::bind(&made)?;
         fs::set_permissions(&made, Permissions::from_mode(0o600))?;
         fs::rename(&made, &path)?;
@@ -79,7 +77,7 @@ async fn give(stream: UnixStream, store: &SharedServer) {
 ///
 /// Errors: it may not be asked.
 pub(super) async fn connect(folder: &Path) -> io::Result<Option<UnixStream>> {
-    match UnixStream::connect(folder.join(NAME)).await {
+    match UnixStream::connect(folder.join(Embedded::SOCKET_NAME)).await {
         Ok(stream) => Ok(Some(stream)),
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => Ok(None),
         Err(error) => Err(error),

@@ -1,27 +1,49 @@
-//! What is told of an account's groups.
+//! What is told of an account's groups, and what is brought back of them.
 
 use std::process::ExitCode;
 
 use anyhow::Context;
 
-use crossbar_groups::config::{GroupsCommand, RingsArguments, UsedByArguments};
+use crossbar_groups::config::{
+    DeletedArguments, GroupsCommand, RestoreGroupsArguments, RingsArguments, UsedByArguments,
+};
 use crossbar_groups::document::Document;
 use crossbar_groups::kazoo::rings::{Call, Element, Module, Told};
+use crossbar_groups::operate::undo;
+use crossbar_groups::store::SharedStore;
 use crossbar_groups::world::World;
 use crossbar_groups::{files, open_store, ringing, using};
 
-use super::output::{print, print_json};
+use super::noticed::noticed;
+use super::output::{print, print_json, print_report, status};
 use super::plan;
 
 /// Does what is asked of groups.
 pub async fn groups(command: GroupsCommand) -> anyhow::Result<ExitCode> {
     match command {
         GroupsCommand::Rings(arguments) => tell_rings(*arguments).await.map(|()| ExitCode::SUCCESS),
+        GroupsCommand::Deleted(arguments) => tell_deleted(arguments).await.map(|()| ExitCode::SUCCESS),
+        GroupsCommand::Restore(arguments) => restore(*arguments).await,
         GroupsCommand::Plan(arguments) => plan::plan(*arguments).await,
         GroupsCommand::Apply(arguments) => plan::apply(*arguments).await,
         GroupsCommand::Export(arguments) => plan::export(arguments).await,
         GroupsCommand::UsedBy(arguments) => tell_uses(&arguments).await.map(|()| ExitCode::SUCCESS),
     }
+}
+
+async fn tell_deleted(arguments: DeletedArguments) -> anyhow::Result<()> {
+    let store = open_store(&arguments.store.location()?, &arguments.store.options()?).await?;
+    print_report(&undo::deleted(store.as_ref(), arguments.account).await?, arguments.json)
+}
+
+async fn restore(arguments: RestoreGroupsArguments) -> anyhow::Result<ExitCode> {
+    let RestoreGroupsArguments { store, account, groups, json, notices } = arguments;
+    let notices = notices.settings(store.trusted()?)?;
+    let store = open_store(&store.location()?, &store.options()?).await?;
+    let restored = async |store: SharedStore, world| undo::restore(store.as_ref(), account, &groups, world).await;
+    let report = noticed(store, notices, "undo", restored).await?;
+    print_report(&report, json)?;
+    Ok(status(report.is_well()))
 }
 
 async fn tell_rings(arguments: RingsArguments) -> anyhow::Result<()> {

@@ -4,24 +4,30 @@
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
+use indicatif::ProgressBar;
 use serde::Serialize;
 
-use crossbar_groups::background::Background;
 use crossbar_groups::config::{AuditArguments, MigrateArguments, ScopeArguments, ViewsCommand};
-use crossbar_groups::metrics::Metrics;
-use crossbar_groups::notices::Settings;
 use crossbar_groups::operate::{audit, doctor, migrate, progress_bar, views};
-use crossbar_groups::store::SharedServer;
+use crossbar_groups::store::SharedStore;
 use crossbar_groups::store::couch::CouchOptions;
+use crossbar_groups::store::embedded::Embedded;
 use crossbar_groups::world::World;
-use crossbar_groups::{notices, open_store};
+use crossbar_groups::{open_or_make_store, open_store};
 
+use super::failure::WrongCommandLine;
+use super::noticed::noticed;
 use super::output::{print, print_json, print_report, status};
 
 const CANT_ASK: &str = "can't ask";
 
 type Done = anyhow::Result<ExitCode>;
+
+/// A bar of progress for people; scripts see none.
+fn bar(json: bool) -> ProgressBar {
+    if json { ProgressBar::hidden() } else { progress_bar() }
+}
 
 pub async fn views(command: ViewsCommand) -> Done {
     let (scope, replace) = match command {
@@ -30,8 +36,8 @@ pub async fn views(command: ViewsCommand) -> Done {
     };
     let store = open_store(&scope.store.location()?, &scope.store.options()?).await?;
     let report = match replace {
-        None => views::check(store.as_ref(), scope.account, &progress_bar()).await?,
-        Some(replace) => views::install(store.as_ref(), scope.account, &replace, &progress_bar()).await?,
+        None => views::check(store.as_ref(), scope.account, &bar(scope.json)).await?,
+        Some(replace) => views::install(store.as_ref(), scope.account, &replace, &bar(scope.json)).await?,
     };
     print_report(&report, scope.json)?;
     Ok(status(report.is_well()))
@@ -39,8 +45,8 @@ pub async fn views(command: ViewsCommand) -> Done {
 
 pub async fn doctor(scope: ScopeArguments) -> Done {
     let report = match open_store(&scope.store.location()?, &scope.store.options()?).await {
-        Ok(store) => doctor::examine(&store, scope.account, World::real()).await,
-        Err(reason) => doctor::Report::unreachable(&reason.to_string()),
+        Ok(store) => doctor::examine(&store, scope.account, World::real(), &bar(scope.json)).await,
+        Err(error) => doctor::Report::unreachable(&error, error.remedy()),
     };
     print_report(&report, scope.json)?;
     Ok(status(report.is_well()))
@@ -49,11 +55,13 @@ pub async fn doctor(scope: ScopeArguments) -> Done {
 pub async fn audit(arguments: AuditArguments) -> Done {
     let AuditArguments { scope, fix, yes, notices } = arguments;
     if fix && !yes && !io::stdin().is_terminal() {
-        bail!("--fix asks before it writes, and here is no terminal to ask on: give --yes too");
+        let why = "--fix asks before it writes, and here is no terminal to ask on: give --yes too";
+        return Err(WrongCommandLine(why).into());
     }
     let store = open_store(&scope.store.location()?, &scope.store.options()?).await?;
     let notices = notices.settings(scope.store.trusted()?)?;
-    let report = audit::audit(store.as_ref(), scope.account, &progress_bar()).await?;
+    let report = audit::audit(store.as_ref(), scope.account, &bar(scope.json)).await?;
+    let mend = async |store: SharedStore, world| audit::fix(store.as_ref(), &report, world).await;
     if !fix {
         print_report(&report, scope.json)?;
         return Ok(status(report.faults.is_empty()));
@@ -63,7 +71,7 @@ pub async fn audit(arguments: AuditArguments) -> Done {
     }
     let (endpoints, groups) = report.mendable();
     let mended = match endpoints > 0 && (yes || agreed(endpoints, groups)?) {
-        true => mend(store, &report, notices).await,
+        true => noticed(store, notices, "audit", mend).await,
         false => Vec::new(),
     };
     if scope.json {
@@ -84,16 +92,6 @@ pub async fn audit(arguments: AuditArguments) -> Done {
     Ok(status(report.faults.len() == endpoints && all_mended))
 }
 
-/// Mends what needs no guess, and waits until the broker has the notices.
-async fn mend(store: SharedServer, report: &audit::Report, notices: Option<Settings>) -> Vec<audit::Mended> {
-    let world = World::real();
-    let background = Background::here();
-    let store = notices::over(store, notices, "audit", world, Metrics::new((world.now)()), &background);
-    let mended = audit::fix(store.as_ref(), report, world).await;
-    background.stop().await;
-    mended
-}
-
 /// Asks on the terminal.
 fn agreed(endpoints: usize, groups: usize) -> anyhow::Result<bool> {
     eprint!("Mend members: {endpoints}, of groups: {groups}? [y/N] ");
@@ -105,12 +103,12 @@ fn agreed(endpoints: usize, groups: usize) -> anyhow::Result<bool> {
 
 pub async fn migrate(arguments: MigrateArguments) -> Done {
     if arguments.from == arguments.to {
-        bail!("FROM and TO are the same store");
+        return Err(WrongCommandLine("FROM and TO are the same store").into());
     }
     let options = CouchOptions { trusted: arguments.trust.authorities()?, ..CouchOptions::default() };
     let from = open_store(&arguments.from, &options).await?;
-    let to = open_store(&arguments.to, &options).await?;
-    let report = migrate::migrate(from.as_ref(), to.as_ref(), arguments.account, &progress_bar()).await?;
+    let to = open_or_make_store(&arguments.to, &options, Embedded::MEMORY).await?;
+    let report = migrate::migrate(from.as_ref(), to.as_ref(), arguments.account, &bar(arguments.json)).await?;
     print_report(&report, arguments.json)?;
     Ok(status(report.is_well()))
 }

@@ -9,9 +9,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use crossbar_groups::backup::Socket;
 use crossbar_groups::config::{ServeArguments, StoreLocation};
 use crossbar_groups::store::couch::CouchOptions;
+use crossbar_groups::store::embedded::Embedded;
 use crossbar_groups::tls::Identity;
 use crossbar_groups::world::World;
-use crossbar_groups::{Application, demo, open_store, open_store_keeping};
+use crossbar_groups::{Application, demo, open_or_make_store};
 
 use super::output::print;
 
@@ -24,7 +25,8 @@ pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
     if !arguments.demo {
         let location = arguments.store.location()?;
         let memory = arguments.caching.cache_memory;
-        let store = open_store_keeping(&location, &arguments.store.options()?, memory).await?;
+        let store = open_or_make_store(&location, &arguments.store.options()?, memory).await?;
+        let looked_at = Arc::clone(&store);
         let mut application = Application::build(&arguments, Arc::clone(&store) as _, World::real())?;
         reload_on_hangup(application.identity())?;
         if let StoreLocation::Folder(folder) = &location {
@@ -34,11 +36,13 @@ pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
             }
         }
         log::info!("listening on {}", application.url());
+        application = application.looking_for_accounts(looked_at);
         return Ok(application.run_until(stop).await?);
     }
     let folder = tempfile::Builder::new().prefix("crossbar-groups-demo-").tempdir();
     let folder = folder.context("can't make a temporary folder")?;
-    let store = open_store(&StoreLocation::Folder(folder.path().join("store")), &CouchOptions::default()).await?;
+    let location = StoreLocation::Folder(folder.path().join("store"));
+    let store = open_or_make_store(&location, &CouchOptions::default(), Embedded::MEMORY).await?;
     demo::fill(store.as_ref(), folder.path()).await?;
     let token = demo::token(Arc::clone(&store) as _, World::real()).await?;
     let application = Application::build(&arguments, store, World::real())?;

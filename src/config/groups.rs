@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Subcommand};
 
-use super::{ApplyArguments, ExportPlanArguments, PlanArguments, StoreArgument};
+use super::{ApplyArguments, ExportPlanArguments, NoticeArguments, PlanArguments, StoreArgument};
+use crate::document::DocId;
 use crate::kazoo::account::AccountId;
 use crate::kazoo::rings::{Module, Strategy};
 
@@ -22,6 +23,50 @@ pub enum GroupsCommand {
     Export(ExportPlanArguments),
     /// Tell what names a group: callflows, other groups, users and devices, and where
     UsedBy(UsedByArguments),
+    /// List the groups that were deleted softly, as Kazoo deletes them: when, and by whom
+    Deleted(DeletedArguments),
+    /// Bring groups back that were deleted softly. All or, where one can't be, none of them
+    Restore(Box<RestoreGroupsArguments>),
+}
+
+/// `groups deleted`
+#[derive(Debug, Args)]
+pub struct DeletedArguments {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub store: StoreArgument,
+
+    /// The account
+    #[arg(long, value_name = "ID")]
+    pub account: AccountId,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `groups restore`
+#[derive(Debug, Args)]
+pub struct RestoreGroupsArguments {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub store: StoreArgument,
+
+    /// The account
+    #[arg(long, value_name = "ID")]
+    pub account: AccountId,
+
+    /// The groups' ids
+    #[arg(required = true, value_name = "GROUP")]
+    pub groups: Vec<DocId>,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub notices: NoticeArguments,
 }
 
 /// `groups used-by`

@@ -6,17 +6,17 @@ mod secret;
 mod store;
 mod tls;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, RangedU64ValueParser};
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand};
 
 use crate::api::RateLimit;
 use crate::budgets::Budgets;
 use crate::caching::Caching;
-use crate::document::DbName;
+use crate::document::{DbName, NotADbName};
 use crate::files::{self, BadFile};
 use crate::kazoo::account::AccountId;
 use crate::kazoo::views::DESIGN_DOCUMENTS;
@@ -24,7 +24,7 @@ use crate::logging::LogFormat;
 use crate::notices::{Broker, Settings};
 use crate::tls::Authorities;
 
-pub use groups::{GroupsCommand, RingsArguments, UsedByArguments};
+pub use groups::{DeletedArguments, GroupsCommand, RestoreGroupsArguments, RingsArguments, UsedByArguments};
 pub use plan::{ApplyArguments, ExportPlanArguments, PlanArguments};
 pub use store::{NoStore, StoreArgument, StoreLocation};
 pub use tls::{TlsArguments, TrustArgument};
@@ -50,8 +50,10 @@ pub enum Command {
     Serve(Box<ServeArguments>),
     /// Load dump files into a store: databases, documents with their revisions, attachments, missing views
     Import(ImportArguments),
-    /// Write a database of a store to standard output, as a dump file
+    /// Write databases of a store to standard output, as a dump file
     Export(ExportArguments),
+    /// List the databases of a store, and whose they are
+    Databases(DatabasesArguments),
     /// Write all that an embedded store holds at one moment to a file, also while the service runs
     Backup(BackupArguments),
     /// Make an embedded store of a backup
@@ -63,7 +65,7 @@ pub enum Command {
     Doctor(ScopeArguments),
     /// Find what Kazoo leaves behind: dangling endpoints, skipped groups, wrong accounts, conflicts; exit status 1 if any
     Audit(Box<AuditArguments>),
-    /// Tell what hangs on accounts' groups, and make groups what a file says
+    /// Tell what hangs on accounts' groups, make groups what a file says, and bring back what was deleted
     #[command(subcommand)]
     Groups(GroupsCommand),
     /// Carry documents, revisions and attachments from one store to another; may be stopped and started again
@@ -155,8 +157,8 @@ pub struct MigrateArguments {
 /// `serve`
 #[derive(Debug, Clone, Args)]
 pub struct ServeArguments {
-    /// The address to listen on
-    #[arg(long, env = "CROSSBAR_LISTEN", default_value = "127.0.0.1:8000", value_name = "ADDRESS:PORT")]
+    /// The address to listen on, or a name that has one
+    #[arg(long, env = "CROSSBAR_LISTEN", default_value = "127.0.0.1:8000", value_parser = address, value_name = "ADDRESS:PORT")]
     pub listen: SocketAddr,
 
     #[command(flatten)]
@@ -195,7 +197,7 @@ pub struct ServeArguments {
     pub notices: NoticeArguments,
 
     /// The address at which /healthz, /readyz and /metrics are (default: that of --listen)
-    #[arg(long, env = "CROSSBAR_ADMIN_LISTEN", value_name = "ADDRESS:PORT")]
+    #[arg(long, env = "CROSSBAR_ADMIN_LISTEN", value_parser = address, value_name = "ADDRESS:PORT")]
     pub admin_listen: Option<SocketAddr>,
 
     /// The form of the log
@@ -261,18 +263,43 @@ pub struct ImportArguments {
     /// Dump files: {"db": …, "docs": […]}, attachments inline
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `export`
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("what").required(true).args(["databases", "all", "account"]))]
 pub struct ExportArguments {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub store: StoreArgument,
 
-    /// The database's name, such as accounts or account/aa/bb/cc…
-    #[arg(value_name = "DB")]
-    pub database: DbName,
+    /// The databases: each a name, such as accounts or account/aa/bb/cc… (or with %2F for the slashes), or an account's id
+    #[arg(value_name = "DB", value_parser = database)]
+    pub databases: Vec<DbName>,
+
+    /// All databases
+    #[arg(long)]
+    pub all: bool,
+
+    /// An account: its database, and its document in accounts
+    #[arg(long, value_name = "ID")]
+    pub account: Option<AccountId>,
+}
+
+/// `databases`
+#[derive(Debug, Args)]
+pub struct DatabasesArguments {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub store: StoreArgument,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `backup`
@@ -289,6 +316,10 @@ pub struct BackupArguments {
     /// Write it in the place of one that is there
     #[arg(long)]
     pub force: bool,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `restore`
@@ -301,6 +332,33 @@ pub struct RestoreArguments {
     /// The backup. The store's folder must be empty, or not there
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A database, by its name or its account's.
+fn database(text: &str) -> Result<DbName, String> {
+    if let Ok(account) = text.parse::<AccountId>() {
+        return Ok(account.database());
+    }
+    let name = text.replace("%2F", "/").replace("%2f", "/");
+    name.parse().map_err(|error: NotADbName| format!("{error}; or give an account's id (`databases` lists all)"))
+}
+
+/// An address to listen on, whose host may be a name: the first address that it has.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    if let Ok(address) = text.parse() {
+        return Ok(address);
+    }
+    let (host, port) = text.rsplit_once(':').unwrap_or((text, ""));
+    let is_pair = !host.is_empty() && port.parse::<u16>().is_ok();
+    if !is_pair {
+        return Err("give ADDRESS:PORT, as 127.0.0.1:8000, [::1]:8000, 0.0.0.0:8000 or localhost:8000".to_owned());
+    }
+    let found = text.to_socket_addrs().map_err(|_| format!("this machine knows no {host}: give its address"))?;
+    found.into_iter().next().ok_or_else(|| format!("{host} has no address"))
 }
 
 fn design_document() -> PossibleValuesParser {

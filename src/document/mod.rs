@@ -8,7 +8,7 @@ pub mod json;
 mod object;
 mod tree;
 
-pub use ids::{DbName, DocId, Revision, segment};
+pub use ids::{DbName, DocId, NotADbName, Revision, segment};
 pub use object::Object;
 
 use std::fmt;

@@ -150,6 +150,19 @@ pub fn delete(existing: &Document, author: &Author) -> Document {
     document
 }
 
+/// The document with its soft deletion taken back, as Kazoo's own maintenance would write it ([`touch`]); None if it is not
+/// deleted. Kazoo 4.3 has no such thing: its crossbar takes a deleted document for none, and whoever wants one back takes
+/// `pvt_deleted` out by hand. `now` in gregorian seconds.
+pub fn undelete(existing: &Document, now: i64) -> Option<Document> {
+    if !is_deleted(existing) {
+        return None;
+    }
+    let mut document = existing.clone();
+    document.remove(DELETED);
+    touch(&mut document, now);
+    Some(document)
+}
+
 /// Sets when the document was changed, as Kazoo's own maintenance does: nobody's request, so who wrote last stays. `now`
 /// in gregorian seconds.
 pub fn touch(document: &mut Document, now: i64) {
@@ -187,5 +200,35 @@ fn sign(document: &mut Document, author: &Author) {
 pub fn name_by_first_value(document: &mut Document, data: &RawValue) {
     if let Some(name) = json::first_field(data, "name").and_then(|raw| json::text(&raw)) {
         document.set_text("pvt_alphanum_name", &alphanumeric(&name));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn author(now: i64) -> Author {
+        let account: AccountId = "3e30d852896b2a7fd6dd579074f12a3b".parse().unwrap();
+        let (auth_user, request_id) = (Some("u".to_owned()), "r".to_owned());
+        Author { account, auth_account: account, auth_user, request_id, now }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_deleted_and_restored_is_shown_as_before(
+            fields in prop::collection::btree_map("[a-z]{1,8}", any::<i32>(), 0..6), deleted in 1_i64..1 << 40
+        ) {
+            let fields = fields.iter().map(|(key, value)| (key.clone(), json::raw(value))).collect();
+            let live = create(&DocId::fixed("a"), "group", fields, &author(0));
+            let deleted_then = delete(&live, &author(deleted));
+            prop_assert!(undelete(&live, deleted + 1).is_none());
+            let restored = undelete(&deleted_then, deleted + 1).unwrap();
+            prop_assert!(is_live(&restored, "group") && !restored.contains(DELETED));
+            let (now, before) = (public(&restored), public(&live));
+            prop_assert_eq!(now.get(), before.get());
+            prop_assert_eq!(restored.integer("pvt_modified"), Some(deleted + 1));
+        }
     }
 }

@@ -21,8 +21,8 @@ use queue::{Queue, Writer};
 const DEFAULT_FILTER: &str = "info,actix_server=warn,actix_http=off";
 
 /// Whose records are never logged. lapin's hold what it sends to the broker, the password too, and its thread's spans
-/// say nothing; what becomes of its connections is logged by who uses them.
-const SILENT: [&str; 3] = ["lapin", "lapin::io_loop", "tracing::span"];
+/// say nothing; what becomes of its connections is logged by who uses them. So it is with certificates that are not believed.
+const SILENT: [&str; 4] = ["lapin", "lapin::io_loop", "tracing::span", "rustls_platform_verifier"];
 
 /// How long the end of the process may be held up by lines that nobody takes.
 pub const PATIENCE: Duration = Duration::from_secs(2);

@@ -38,7 +38,7 @@ const TOKEN_LIFETIME_S: i64 = 60;
 /// How long what is read is remembered: one look.
 const REMEMBERED: Duration = Duration::from_secs(1);
 
-/// What to do where a store is not reached.
+/// What to do where a store is not reached, and nothing more is known.
 const SEE_STORE: &str = "see that it runs, and that --store has its host, port, user and password (or its folder)";
 
 /// One thing that the service needs.
@@ -95,8 +95,8 @@ fn skipped(reason: impl Into<String>) -> Outcome {
 
 impl Report {
     /// The report of a store that could not be opened.
-    pub fn unreachable(reason: &str) -> Self {
-        Self { checks: vec![Check { name: "reachable", outcome: failed(reason, SEE_STORE) }] }
+    pub fn unreachable(reason: &impl fmt::Display, remedy: Option<&'static str>) -> Self {
+        Self { checks: vec![Check { name: "reachable", outcome: failed(reason, remedy.unwrap_or(SEE_STORE)) }] }
     }
 
     /// Whether nothing failed.
@@ -106,11 +106,11 @@ impl Report {
 }
 
 /// Looks at all that the service needs: of all accounts, or of one. Nothing is written.
-pub async fn examine(store: &SharedServer, only: Option<AccountId>, world: World) -> Report {
+pub async fn examine(store: &SharedServer, only: Option<AccountId>, world: World, progress: &ProgressBar) -> Report {
     let before = (world.now)();
     let server = match store.info().await {
         Ok(server) => server,
-        Err(error) => return Report::unreachable(&error.to_string()),
+        Err(error) => return Report::unreachable(&error, error.remedy()),
     };
     let after = (world.now)();
     let accounts = super::accounts(store.as_ref()).await;
@@ -138,7 +138,7 @@ pub async fn examine(store: &SharedServer, only: Option<AccountId>, world: World
     let (secret_outcome, has_secret) = secret(&system);
     checks.push(Check { name: "system key", outcome: key_outcome });
     checks.push(Check { name: "secret", outcome: secret_outcome });
-    let (views, account_documents) = databases(store.as_ref(), only).await;
+    let (views, account_documents) = databases(store.as_ref(), only, progress).await;
     checks.push(Check { name: "views", outcome: views });
     checks.push(Check { name: "account documents", outcome: account_documents });
     checks.push(Check { name: "schemas", outcome: schemas(store.as_ref()).await });
@@ -237,8 +237,8 @@ fn secret(system: &Result<&System, String>) -> (Outcome, bool) {
 }
 
 /// Whether the databases have their design documents, and whether they have their accounts' own.
-async fn databases(store: &dyn Server, only: Option<AccountId>) -> (Outcome, Outcome) {
-    let report = match views::look(store, only, &ProgressBar::hidden()).await {
+async fn databases(store: &dyn Server, only: Option<AccountId>, progress: &ProgressBar) -> (Outcome, Outcome) {
+    let report = match views::look(store, only, progress).await {
         Ok(report) => report,
         Err(error) => return (failed(error, "see `accounts` above"), skipped("the databases can't be looked at")),
     };

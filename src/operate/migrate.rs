@@ -16,7 +16,7 @@ use futures::{Stream, pin_mut};
 use indicatif::ProgressBar;
 use serde::Serialize;
 
-use crate::databases::{Error, documents, prepare};
+use crate::databases::{Error, documents, is_there, prepare};
 use crate::document::{DbName, DocId, Document, hex};
 use crate::kazoo::account::{ACCOUNTS, AccountId};
 use crate::store::{self, Attachments, Server};
@@ -120,7 +120,7 @@ pub async fn migrate(
 }
 
 /// The databases of a store: those that it names and those of its accounts.
-async fn databases(store: &dyn Server) -> Result<BTreeSet<DbName>, Error> {
+pub(super) async fn databases(store: &dyn Server) -> Result<BTreeSet<DbName>, Error> {
     let accounts = match accounts(store).await {
         Err(Error::NotThere(_)) => Vec::new(),
         accounts => accounts?,
@@ -152,10 +152,6 @@ async fn carry(from: &dyn Server, to: &dyn Server, part: &Part) -> Result<Carrie
     let from = content(from, part).await?;
     let to = content(to, part).await?;
     Ok(Carried { database: database.clone(), written, from: Some(from), to: Some(to), error: None })
-}
-
-async fn is_there(store: &dyn Server, database: &DbName) -> Result<bool, Error> {
-    Ok(store.dump(database, None, 1, Attachments::Named).await?.is_some())
 }
 
 /// Writes the documents that the other store has not, or not in this revision.

@@ -1,13 +1,16 @@
-//! What operators do beside a running service and Kazoo's own nodes: [`views`], [`doctor`], [`audit`], [`migrate`].
+//! What operators do beside a running service and Kazoo's own nodes: [`views`], [`doctor`], [`audit`], [`migrate`],
+//! [`databases`](mod@databases), [`undo`].
 //!
 //! Each command is a function over a [`Server`] that gives a report: a value that is shown to people (`Display`) and to
 //! scripts (JSON). Whatever is wrong with one database stands in its place of the report and stops no other. A command that is
 //! stopped midway can be started again.
 
 pub mod audit;
+pub mod databases;
 pub mod doctor;
 pub mod migrate;
 mod rows;
+pub mod undo;
 pub mod views;
 
 use std::fmt;
@@ -47,6 +50,27 @@ pub async fn accounts(store: &dyn Server) -> Result<Vec<AccountId>, Error> {
         accounts.extend(account_of(&document));
     }
     Ok(accounts)
+}
+
+/// Whether a store has any account: the database of one, or one that `accounts` holds. It is asked until one is found.
+///
+/// Errors: the store fails.
+pub async fn has_account(store: &dyn Server) -> Result<bool, Error> {
+    // not every user may ask a CouchDB for its databases
+    if store.databases().await.is_ok_and(|names| names.iter().any(|name| AccountId::of_database(name).is_some())) {
+        return Ok(true);
+    }
+    let database = DbName::fixed(ACCOUNTS);
+    let documents = documents(store, &database, Attachments::Named);
+    pin_mut!(documents);
+    loop {
+        match documents.try_next().await {
+            Ok(Some(document)) if account_of(&document).is_some() => return Ok(true),
+            Ok(Some(_)) => {}
+            Ok(None) | Err(Error::NotThere(_)) => return Ok(false),
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// The account whose document this is; None if it is another document, or the account is deleted.

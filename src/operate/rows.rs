@@ -62,7 +62,7 @@ pub(super) async fn compare(store: &dyn Server, database: &DbName) -> Result<Vec
             Err(store::Error::TimedOut(reason)) => {
                 Rows::Failed(format!("{reason}; a view is built when it is first read: check again"))
             }
-            Err(error @ store::Error::Refused(_)) => Rows::Failed(error.to_string()),
+            Err(error @ (store::Error::Refused(_) | store::Error::Denied(_))) => Rows::Failed(error.to_string()),
             Err(error) => return Err(error.into()),
         };
         compared.push(ViewRows { view: format!("{}/{}", view.design, view.name), rows });

@@ -1,7 +1,7 @@
 //! `views check` and `views install`: whether each database has the design documents that the service reads, whose
 //! they are, and whether their views give the rows that are needed (`rows.rs`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use futures::stream::{self, StreamExt};
@@ -283,6 +283,19 @@ impl Report {
         [header].into_iter().chain(rows).collect()
     }
 
+    /// The names of design documents that are not ours and have a view of other rows.
+    fn giving_other_rows(&self) -> BTreeSet<&'static str> {
+        let of = |found: &Found| {
+            let is_other = |design: &Design| {
+                let views = found.views.iter().filter(|view| matches!(view.rows, Rows::Different(_)));
+                let mut designs = views.filter_map(|view| view.view.split('/').next());
+                design.owner != Owner::Ours && designs.any(|name| name == design.name)
+            };
+            found.designs.iter().filter(|design| is_other(design)).map(|design| design.name).collect::<Vec<_>>()
+        };
+        self.databases.iter().flat_map(of).collect()
+    }
+
     fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         for found in &self.databases {
@@ -337,6 +350,13 @@ impl fmt::Display for Report {
         }
         if is_there(Owner::Other) {
             writeln!(f, "\n`views install --replace NAME` puts ours in the place of a design document.")?;
+        }
+        for name in self.giving_other_rows() {
+            writeln!(
+                f,
+                "\n{name} is not as Kazoo 4.3 has it: `crossbar-groups views install --replace {name}` puts ours in its \
+                 place, which gives Kazoo's own nodes the rows that they expect too."
+            )?;
         }
         Ok(())
     }

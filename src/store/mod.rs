@@ -17,6 +17,7 @@ mod own_writes;
 mod ready;
 mod rows;
 
+use std::ops::AddAssign;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -25,6 +26,7 @@ use bytes::Bytes;
 use futures::future::try_join_all;
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use prometheus::core::Collector;
+use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::document::{DbName, DocId, Document, Revision};
@@ -118,6 +120,15 @@ pub enum Error {
     /// No connection.
     #[error("the store can't be reached: {0}")]
     Unreachable(String),
+    /// No machine has the name that was given.
+    #[error("the store can't be reached: {0}")]
+    UnknownHost(String),
+    /// Over TLS it is not believed, or speaks none.
+    #[error("the store can't be reached: {0}")]
+    Untrusted(String),
+    /// The user or the password is not the store's, or there is none, or the user may not.
+    #[error("the store does not let us in: {0}")]
+    Denied(String),
     /// No answer in time. Of a write it is not known whether it happened.
     #[error("the store did not answer in time: {0}")]
     TimedOut(String),
@@ -158,11 +169,41 @@ pub enum Error {
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
+    /// What an operator does about it, beside what the error itself says.
+    pub fn remedy(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Unreachable(_) => "see that the CouchDB runs, and that --store has its host and port",
+            Self::UnknownHost(_) => "give --store a host's name that this machine can look up, or its address",
+            Self::Untrusted(_) => {
+                "give --ca the authority of its certificate, and --store the name that the certificate is for; where it \
+                 speaks no TLS, http://"
+            }
+            Self::Denied(_) => {
+                "give --store a user that may read and write, and its password: http://user:password@host:5984"
+            }
+            Self::TimedOut(_) => {
+                "see that --store has the port of a CouchDB (https:// where it speaks TLS), that no firewall is between, \
+                 and that it is not overloaded"
+            }
+            Self::Busy(_) => "try again, or allow more at a time: --couch-connections",
+            Self::Nonsense(_) => {
+                "give --store a CouchDB's own address, as Kazoo has it: no proxy's, and not crossbar's"
+            }
+            Self::Full(_) => "make room on the store's disk",
+            Self::MissingDatabase(_) => "make it by `crossbar-groups import`, or start Kazoo once, which makes it",
+            Self::Corrupt(_) => "restore the store from a backup",
+            Self::Conflict | Self::MissingView { .. } | Self::Refused(_) => return None,
+        })
+    }
+
     /// The same, with the place at which it went wrong.
     fn at(self, place: &str) -> Self {
         let named = |text: String| format!("{place}: {text}");
         match self {
             Self::Unreachable(text) => Self::Unreachable(named(text)),
+            Self::UnknownHost(text) => Self::UnknownHost(named(text)),
+            Self::Untrusted(text) => Self::Untrusted(named(text)),
+            Self::Denied(text) => Self::Denied(named(text)),
             Self::TimedOut(text) => Self::TimedOut(named(text)),
             Self::Busy(text) => Self::Busy(named(text)),
             Self::Refused(text) => Self::Refused(named(text)),
@@ -398,8 +439,8 @@ pub trait Server: Store {
     async fn databases(&self) -> Result<Vec<DbName>>;
 
     /// Writes documents with the revisions and inline attachments that they bring, as replication does: what is
-    /// there already stays as it is, and of two revisions the later wins.
-    async fn load(&self, database: &DbName, documents: Vec<Document>) -> Result<()>;
+    /// there already stays as it is, and of two revisions the later wins. Gives what became of them.
+    async fn load(&self, database: &DbName, documents: Vec<Document>) -> Result<Loaded>;
 
     /// The documents of a database in the order of their ids, from after an id on, at most so many; None if the
     /// database is not there.
@@ -424,6 +465,41 @@ pub trait Server: Store {
     ///
     /// Errors: the store fails, or is one that knows no moment of all its databases.
     fn snapshot(&self) -> BoxStream<'static, Result<Entry>>;
+}
+
+/// What became of documents that were loaded: how many of each.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Loaded {
+    /// Was not there, and is now.
+    pub new: u64,
+    /// Was there with another revision, and is now as it was brought.
+    pub changed: u64,
+    /// Is as it was: the same revision was there, or a later one.
+    pub unchanged: u64,
+}
+
+impl Loaded {
+    /// Counts a document by the revisions that were and are there.
+    fn count<R: PartialEq>(&mut self, before: Option<&R>, after: Option<&R>) {
+        match before {
+            _ if before == after => self.unchanged += 1,
+            None => self.new += 1,
+            Some(_) => self.changed += 1,
+        }
+    }
+
+    /// How many there are.
+    pub fn documents(&self) -> u64 {
+        self.new + self.changed + self.unchanged
+    }
+}
+
+impl AddAssign for Loaded {
+    fn add_assign(&mut self, more: Self) {
+        self.new += more.new;
+        self.changed += more.changed;
+        self.unchanged += more.unchanged;
+    }
 }
 
 /// What a snapshot gives: each database's name, and then its documents in the order of their ids, attachments inline.

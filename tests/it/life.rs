@@ -9,7 +9,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use crate::common::program::{Served, program};
-use crate::common::{Kind, NO_COUCHDB, TestApp, TestStore, block_on, client, recording};
+use crate::common::{Kind, NO_COUCHDB, TestApp, TestStore, block_on, client, put_an_account, recording};
 use crossbar_groups::document::{DbName, Document};
 use crossbar_groups::store::Attachments;
 
@@ -131,6 +131,7 @@ fn a_store_that_reads_but_does_not_write_is_not_ready() {
 #[test]
 fn the_log_is_json_if_asked_and_holds_no_token() {
     let folder = tempfile::tempdir().unwrap();
+    put_an_account(folder.path());
     let mut process = program()
         .args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json", "--store", folder.path().to_str().unwrap()])
         .stderr(Stdio::piped())
@@ -171,6 +172,7 @@ fn the_log_is_json_if_asked_and_holds_no_token() {
 #[test]
 fn what_is_not_http_is_no_error_in_the_log() {
     let folder = tempfile::tempdir().unwrap();
+    put_an_account(folder.path());
     let served = Served::start(&["--store", folder.path().to_str().unwrap()]);
     for garbage in ["GET / HTTP/9.9\r\n\r\n", "\0\r\n\r\n", "GET / HTTP/1.1\r\nA b: c\r\n\r\n"] {
         let mut stream = TcpStream::connect(served.address).unwrap();

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::common::client;
 use crate::common::program::program;
+use crate::common::{client, put_an_account};
 
 /// A service whose log is read only where a test does so. It ends with this at the latest.
 struct Service {
@@ -23,6 +23,7 @@ impl Service {
     /// Starts it, and gives what is left of its log after the line that tells its address.
     fn start(format: &str) -> (Self, ChildStderr) {
         let folder = tempfile::tempdir().unwrap();
+        put_an_account(folder.path());
         let store = folder.path().to_str().unwrap();
         let mut process = program()
             .args(["serve", "--listen", "127.0.0.1:0", "--log-format", format, "--store", store])

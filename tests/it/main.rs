@@ -39,3 +39,4 @@ mod store;
 mod system;
 mod tls;
 mod used;
+mod words;

@@ -241,6 +241,8 @@ fn what_an_audit_mends_is_told() {
     block_on(async {
         let store = Embedded::open(folder.path(), views::ALL).unwrap();
         store.create(&account.database()).await.unwrap();
+        let own = json!({"_id": account.as_str(), "pvt_type": "account"});
+        store.put(&account.database(), &document(own)).await.unwrap();
         store.put(&account.database(), &document(group)).await.unwrap();
     });
     let node = KazooNode::listen(&url, account);
@@ -251,6 +253,30 @@ fn what_an_audit_mends_is_told() {
         .output()
         .unwrap();
     assert!(mended.status.success(), "{}", String::from_utf8_lossy(&mended.stderr));
+    let message = node.next();
+    assert_eq!(message.routing_key, format!("doc_edited.{}.group.g", account.encoded_database()));
+    assert_eq!(message.revision(), ("g".to_owned(), 2));
+}
+
+#[test]
+fn a_group_that_is_restored_is_told() {
+    let Some(url) = amqp_url() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let account: AccountId = new_id();
+    let group = json!({"_id": "g", "pvt_type": "group", "pvt_deleted": true, "endpoints": {}});
+    block_on(async {
+        let store = Embedded::open(folder.path(), views::ALL).unwrap();
+        store.create(&account.database()).await.unwrap();
+        store.put(&account.database(), &document(group)).await.unwrap();
+    });
+    let node = KazooNode::listen(&url, account);
+    let restored = program()
+        .args(["groups", "restore", "--account", account.as_str(), "g", "--store"])
+        .arg(folder.path())
+        .env("CROSSBAR_AMQP", &url)
+        .output()
+        .unwrap();
+    assert!(restored.status.success(), "{}", String::from_utf8_lossy(&restored.stderr));
     let message = node.next();
     assert_eq!(message.routing_key, format!("doc_edited.{}.group.g", account.encoded_database()));
     assert_eq!(message.revision(), ("g".to_owned(), 2));

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::document::DbName;
 use crate::kazoo::documents::Called;
+use crate::operate::views::LACKS_ACCOUNT;
 
 /// How many revisions of a conflict, and callflows of a group, are named to people.
 const NAMED: usize = 3;
@@ -118,6 +119,8 @@ pub enum Kind {
         /// The view's design document and its name.
         view: String,
     },
+    /// The database of an account lacks the account's own document, or it is deleted: to clients there is no such account.
+    NoAccountDocument,
     /// `pvt_account_id` names another account.
     WrongAccountId {
         /// What it says.
@@ -235,7 +238,12 @@ impl fmt::Display for Kind {
                 let place = place(children);
                 write!(f, "ring_group at {place} rings by weighted_random, which rings nobody: take another strategy")
             }
-            Self::SkippedByView { view } => write!(f, "the view {view} skips this group (look for a null in it)"),
+            Self::SkippedByView { view } => write!(
+                f,
+                "the view {view} skips this group, for a null under its endpoints or smartpbx — \
+                 PATCH it with {{\"data\":{{}}}}, which takes such nulls out"
+            ),
+            Self::NoAccountDocument => write!(f, "the account's own document is missing — {LACKS_ACCOUNT}"),
             Self::WrongAccountId { found } => write!(f, "pvt_account_id is {found}"),
             Self::WrongAccountDb { found } => write!(f, "pvt_account_db is {found}"),
             Self::Conflict { revisions } => {

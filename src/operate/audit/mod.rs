@@ -78,6 +78,7 @@ async fn audit_database(store: &dyn Server, database: &DbName) -> Result<Found, 
     let account = AccountId::of_database(database);
     let mut kinds = Vec::new();
     let mut ringing = account.map(Account::new);
+    let mut has_own = false;
     let all = documents(store, database, Attachments::Named);
     pin_mut!(all);
     while let Some(document) = all.try_next().await? {
@@ -91,10 +92,14 @@ async fn audit_database(store: &dyn Server, database: &DbName) -> Result<Found, 
             kinds.extend(of_another_account(&document, account).map(|kind| (id.clone(), kind, Vec::new())));
         }
         let Some(ringing) = &mut ringing else { continue };
+        has_own |= account.is_some_and(|account| is_own(account, &id, &document));
         if let Some(view) = skipping_view(&document) {
             kinds.push((id, Kind::SkippedByView { view: format!("{}/{}", view.design, view.name) }, Vec::new()));
         }
         ringing.take(document);
+    }
+    if let Some(account) = account.filter(|_| !has_own) {
+        kinds.push((account.to_string(), Kind::NoAccountDocument, Vec::new()));
     }
     let mut ids = Vec::new();
     if let Some(mut ringing) = ringing {
@@ -145,6 +150,11 @@ fn is_named_type(pvt_type: &str) -> bool {
 
 fn is_group(document: &Document) -> bool {
     !is_deleted(document) && is_of_type(document, group::TYPE)
+}
+
+/// Whether a document is the account's own, and not deleted.
+fn is_own(account: AccountId, id: &str, document: &Document) -> bool {
+    id == account.as_str() && !is_deleted(document)
 }
 
 fn conflict(document: &Document) -> Option<Kind> {

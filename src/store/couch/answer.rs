@@ -1,6 +1,8 @@
 //! What a CouchDB's answers look like: the one place that says it. What does not look so is no answer: a proxy's page,
 //! another server's, half of one. Where couch_rs has a type for it, it is read with that.
 
+use std::io;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::{Bytes, BytesMut};
@@ -109,7 +111,10 @@ impl Answer {
         let failed = |fate| Err(Failure { error: Error::Refused(self.start()), fate });
         match self.status {
             status if status.is_success() => Ok(Said::Done(read(self)?)),
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS => failed(Fate::Undone),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                Err(Failure { error: Error::Denied(self.start()), fate: Fate::Undone })
+            }
+            StatusCode::TOO_MANY_REQUESTS => failed(Fate::Undone),
             // said by who stands before it, and does not know
             StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => failed(Fate::Open),
             status if status.is_server_error() => failed(Fate::Decided),
@@ -253,11 +258,35 @@ impl From<reqwest::Error> for Failure {
         let fate = if error.is_connect() { Fate::Undone } else { Fate::Open };
         // without its URL, which holds the database's name
         let error = error.without_url();
-        let error = match std::error::Error::source(&error) {
-            _ if error.is_timeout() => Error::TimedOut(error.to_string()),
-            Some(cause) => Error::Unreachable(format!("{error}: {cause}")),
-            None => Error::Unreachable(error.to_string()),
-        };
-        Self { error, fate }
+        Self { error: unanswered(&error), fate }
+    }
+}
+
+/// Why no answer came, in the words of what went wrong first, which is the last that a chain of errors names.
+fn unanswered(error: &reqwest::Error) -> Error {
+    if error.is_timeout() {
+        return Error::TimedOut(error.to_string());
+    }
+    let causes = || std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    if let Some(tls) = causes().find_map(of_tls) {
+        return Error::Untrusted(format!("TLS: {tls}"));
+    }
+    // the connector says so in no other way
+    if causes().any(|cause| cause.to_string() == "dns error") {
+        return Error::UnknownHost("no machine of this name is known".to_owned());
+    }
+    match causes().last() {
+        Some(cause) => Error::Unreachable(format!("{error}: {cause}")),
+        None => Error::Unreachable(error.to_string()),
+    }
+}
+
+/// TLS's own error, however many I/O errors hold it: they do not name it as their cause.
+fn of_tls<'e>(mut cause: &'e (dyn std::error::Error + 'static)) -> Option<&'e rustls::Error> {
+    loop {
+        match cause.downcast_ref() {
+            Some(tls) => return Some(tls),
+            None => cause = cause.downcast_ref::<io::Error>()?.get_ref()?,
+        }
     }
 }

@@ -12,7 +12,6 @@ use crate::document::{DbName, DocId, Document, json};
 
 use super::super::{Attachments, Error, Lookup, Result, Server, View, rows_documents};
 use super::Couch;
-use super::answer::Answer;
 use super::request::{Pace, Request};
 
 /// How many ids or keys are asked for in a request.

@@ -1,5 +1,6 @@
 //! What operators need of a CouchDB: its databases and whole documents, and what it is.
 
+use std::collections::HashMap;
 use std::time::SystemTime;
 
 use async_trait::async_trait;
@@ -11,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::document::{DbName, Document, Revision, json};
 
-use super::super::{ATTACHMENTS, Attachments, DESIGN, Entry, Error, Nodes, Result, Server, ServerInfo};
+use super::super::{ATTACHMENTS, Attachments, DESIGN, Entry, Error, Loaded, Nodes, Result, Server, ServerInfo};
 use super::Couch;
 use super::answer::{Answer, Refusal, Said};
 use super::node::Node;
@@ -43,6 +44,15 @@ impl Couch {
         whole.set(ATTACHMENTS, inline.to_raw());
         Ok(whole)
     }
+
+    /// The revisions of those of some documents that are there.
+    async fn revisions(&self, database: &DbName, ids: &[String]) -> Result<HashMap<String, String>> {
+        let body = json::encode(&serde_json::json!({ "keys": ids }));
+        let request = Request::new(Method::POST, &[database.as_str(), "_all_docs"]).body(body).pace(Pace::Long);
+        let listing = self.ask(&request, |answer| answer.listing::<RevisionRow>()).await?.done()?;
+        let is_there = |row: RevisionRow| Some((row.id?, row.value.filter(|value| !value.deleted)?.rev));
+        Ok(listing.rows.into_iter().filter_map(is_there).collect())
+    }
 }
 
 #[async_trait]
@@ -59,14 +69,24 @@ impl Server for Couch {
         }
     }
 
-    async fn load(&self, database: &DbName, documents: Vec<Document>) -> Result<()> {
+    async fn load(&self, database: &DbName, documents: Vec<Document>) -> Result<Loaded> {
         let documents: Vec<Document> = documents.into_iter().map(with_some_revision).collect();
+        let ids: Vec<String> = documents.iter().filter_map(Document::id).collect();
+        // CouchDB does not tell what became of them
+        let before = self.revisions(database, &ids).await?;
         let body = json::encode(&Replicated { new_edits: false, docs: &documents });
         let request = Request::new(Method::POST, &[database.as_str(), "_bulk_docs"]).body(body).pace(Pace::Long);
         let refused = self.ask(&request, Answer::not_loaded).await?.done()?;
         match refused.iter().find(|document| document.get("error").is_some()) {
             Some(document) => Err(Error::Refused(document.to_string())),
-            None => Ok(()),
+            None => {
+                let after = self.revisions(database, &ids).await?;
+                let mut loaded = Loaded::default();
+                for id in &ids {
+                    loaded.count(before.get(id), after.get(id));
+                }
+                Ok(loaded)
+            }
         }
     }
 
@@ -143,6 +163,20 @@ impl Server for Couch {
 struct Replicated<'a> {
     new_edits: bool,
     docs: &'a [Document],
+}
+
+/// What `_all_docs` tells of a document that was asked for by its id.
+#[derive(Deserialize)]
+struct RevisionRow {
+    id: Option<String>,
+    value: Option<RevisionValue>,
+}
+
+#[derive(Deserialize)]
+struct RevisionValue {
+    rev: String,
+    #[serde(default)]
+    deleted: bool,
 }
 
 #[derive(Deserialize)]

@@ -1,8 +1,6 @@
 //! The redb file of the embedded store: its tables, and what is read from them.
 
-use std::fs::{self, DirBuilder};
-use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -16,6 +14,7 @@ use crate::document::{DbName, DocId, Document};
 use super::super::mapping::{Mapped, Mapping, path};
 use super::super::rows::BATCH_BYTES;
 use super::super::{Attachments, Error, Result, View};
+use super::folder::{self, CannotOpen, Making};
 use super::layout::{
     CONTENTS, DATABASES, DOCUMENTS, FIRST_LAYOUT, FORMER_TABLES, LAYOUT, META, ROWS, RowTables, SECOND_LAYOUT,
     THIRD_LAYOUT, VALUES, corrupt, failed, stored,
@@ -39,16 +38,16 @@ pub(super) enum Found {
 }
 
 impl File {
-    /// Opens the file in a folder, or makes it.
-    pub(super) fn open(folder: &Path, views: &'static [View]) -> Result<Self> {
+    /// Opens the file in a folder, or makes it where that is allowed.
+    pub(super) fn open(folder: &Path, views: &'static [View], making: Making) -> std::result::Result<Self, CannotOpen> {
         // signing keys and users' secrets are in it: it is its owner's alone, and so is a folder that is made for it
-        let cannot = |error: io::Error| Error::Unreachable(format!("{}: {error}", folder.display()));
-        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(cannot)?;
-        let redb = Opened::new(folder.join(Embedded::FILE_NAME))?;
+        folder::prepare(folder, making)?;
+        let redb = Opened::new(folder.join(Embedded::FILE_NAME), making)?;
         // a file that was made is on disk when its name is, too
-        fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(cannot)?;
-        let file = Self { redb, mapping: Arc::new(Mapping::new(views)?) };
-        file.prepare_tables()?;
+        fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(CannotOpen::system(folder))?;
+        let mapping = Mapping::new(views).map_err(CannotOpen::store(folder))?;
+        let file = Self { redb, mapping: Arc::new(mapping) };
+        file.prepare_tables().map_err(CannotOpen::store(folder))?;
         Ok(file)
     }
 

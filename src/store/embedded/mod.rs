@@ -5,6 +5,7 @@
 mod behind;
 mod disk;
 mod file;
+mod folder;
 mod history;
 mod layout;
 mod many;
@@ -14,6 +15,7 @@ mod snapshot;
 mod tables;
 mod writer;
 
+use std::panic;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -30,14 +32,16 @@ use crate::document::{DbName, DocId, Document, Revision};
 use super::ready::{Database, Known, Ready};
 use super::rows::{Batch, LAST, in_batches};
 use super::{
-    Attachments, Changed, DESIGN, Entry, Error, HEARTBEAT, Lookup, Query, Result, Row, Sequence, Server, ServerInfo,
-    Store, View,
+    Attachments, Changed, DESIGN, Entry, Error, HEARTBEAT, Loaded, Lookup, Query, Result, Row, Sequence, Server,
+    ServerInfo, Store, View,
 };
 
 use disk::Disk;
 use file::File;
 use tables::Incoming;
 use writer::Writer;
+
+pub use folder::{CannotOpen, Making, first_in};
 
 /// How many changes are given at a time.
 const CHANGES: usize = 200;
@@ -55,19 +59,25 @@ impl Embedded {
     /// How many bytes of what is asked for most are kept in memory, unless something else is said.
     pub const MEMORY: usize = 100_000_000;
 
-    /// [`Self::open_keeping`] as many bytes as usual.
-    pub fn open(folder: &Path, views: &'static [View]) -> Result<Self> {
-        Self::open_keeping(folder, views, Self::MEMORY)
+    /// [`Self::open_keeping`] as many bytes as usual, making what is not there.
+    pub fn open(folder: &Path, views: &'static [View]) -> std::result::Result<Self, CannotOpen> {
+        Self::open_keeping(folder, views, Making::Allowed, Self::MEMORY)
     }
 
-    /// Opens the store in a folder, making both if they are not there, the folder for its owner alone. Keeps so many bytes of
-    /// what is asked for most in memory. Rows of views
+    /// Opens the store in a folder; where making it is allowed, both are made if they are not there, the folder for its owner
+    /// alone. Keeps so many bytes of what is asked for most in memory. Rows of views
     /// that this build does not have, or makes otherwise, are made anew.
     ///
-    /// Errors: the folder can't be made or written, another process has the store open, the file is no store, or it is
-    /// one of a layout that this build does not know.
-    pub fn open_keeping(folder: &Path, views: &'static [View], memory: usize) -> Result<Self> {
-        let file = Arc::new(File::open(folder, views)?);
+    /// Errors: [`CannotOpen`]; nothing was made then.
+    pub fn open_keeping(
+        folder: &Path,
+        views: &'static [View],
+        making: Making,
+        memory: usize,
+    ) -> std::result::Result<Self, CannotOpen> {
+        // where pages of the file are damaged, and its head is not, redb panics
+        let opened = panic::catch_unwind(|| File::open(folder, views, making));
+        let file = Arc::new(opened.unwrap_or_else(|_| Err(CannotOpen::unreadable(folder)))?);
         let ready = Arc::new(Ready::new(Arc::clone(&file.mapping), memory, 0));
         let writer = Writer::new(Arc::clone(&file), Arc::clone(&ready));
         Ok(Self { disk: Disk::new(file, Arc::clone(&writer)), ready, writer, proof: Arc::default() })
@@ -75,6 +85,9 @@ impl Embedded {
 
     /// The name of a store's file in its folder.
     pub const FILE_NAME: &str = "store.redb";
+
+    /// The name of the socket beside it, at which who has the store open is asked for backups.
+    pub const SOCKET_NAME: &str = "backup.sock";
 
     /// Whether there is a store in a folder.
     pub fn is_in(folder: &Path) -> bool {
@@ -258,17 +271,27 @@ impl Server for Embedded {
         self.disk.reading(File::databases).await
     }
 
-    async fn load(&self, name: &DbName, documents: Vec<Document>) -> Result<()> {
+    async fn load(&self, name: &DbName, documents: Vec<Document>) -> Result<Loaded> {
         let load = async |document: Document| {
             let id = id_of(&document)?;
             let plan = |existing: Option<&Document>| {
                 let revision = document.revision().unwrap_or_else(|| document.next_revision(None));
-                let is_later = existing.and_then(Document::revision).is_none_or(|current| current < revision);
-                Ok((is_later.then(|| Ok((Incoming::read(document)?, revision))).transpose()?, ()))
+                let current = existing.and_then(Document::revision);
+                let mut loaded = Loaded::default();
+                if current.as_ref().is_some_and(|current| *current >= revision) {
+                    loaded.count(current.as_ref(), current.as_ref());
+                    return Ok((None, loaded));
+                }
+                loaded.count(current.as_ref(), Some(&revision));
+                Ok((Some((Incoming::read(document)?, revision)), loaded))
             };
             self.writer.write(name, id, plan).await
         };
-        try_join_all(documents.into_iter().map(load)).await.map(drop)
+        let mut all = Loaded::default();
+        for loaded in try_join_all(documents.into_iter().map(load)).await? {
+            all += loaded;
+        }
+        Ok(all)
     }
 
     async fn dump(

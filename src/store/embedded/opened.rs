@@ -2,16 +2,17 @@
 //! nothing more until its file is opened anew. That happens here: who reads or writes sees at the most one fault.
 
 use std::fs::{OpenOptions, Permissions};
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
 use redb::backends::FileBackend;
-use redb::{Database, DatabaseError, ReadTransaction, ReadableDatabase, WriteTransaction};
+use redb::{Database, DatabaseError, ReadTransaction, ReadableDatabase, StorageError, WriteTransaction};
 
 use super::super::{Error, Result};
+use super::folder::{CannotOpen, Making};
 use super::layout::{META, failed};
 
 /// For how long after a fault nothing is written, and the file not opened anew once more.
@@ -66,9 +67,9 @@ impl State {
 type Turn<'t> = MutexGuard<'t, ()>;
 
 impl Opened {
-    /// Opens a file, or makes it.
-    pub(super) fn new(path: PathBuf) -> Result<Self> {
-        let database = open(&path, true)?;
+    /// Opens a file, or makes it where that is allowed.
+    pub(super) fn new(path: PathBuf, making: Making) -> std::result::Result<Self, CannotOpen> {
+        let database = open(&path, making)?;
         let state = RwLock::new(State { database: Some(database), openings: 1, fault: None });
         Ok(Self { path, state, turn: Mutex::default() })
     }
@@ -180,7 +181,7 @@ impl Opened {
         let started = Instant::now();
         // redb lets go of the file, so that it can be opened
         state.database = None;
-        let opened = open(&self.path, false);
+        let opened = open(&self.path, Making::Refused).map_err(CannotOpen::into_error);
         let until = Instant::now() + PAUSE.max(started.elapsed() * PAUSE_OF_OPENING);
         state.openings += 1;
         match opened {
@@ -221,24 +222,29 @@ impl Opened {
 /// Opens a redb file for its owner alone.
 ///
 /// Errors: it is not there, or empty, and is not to be made; another process has it open; it is none.
-fn open(path: &Path, make: bool) -> Result<Database> {
+fn open(path: &Path, making: Making) -> std::result::Result<Database, CannotOpen> {
     let folder = folder_of(path);
-    let cannot = |error: &dyn std::fmt::Display| Error::Unreachable(format!("{}: {error}", folder.display()));
-    let file = OpenOptions::new().read(true).write(true).create(make).truncate(false).mode(0o600).open(path);
-    let file = file.map_err(|error| cannot(&error))?;
-    file.set_permissions(Permissions::from_mode(0o600)).map_err(|error| cannot(&error))?;
+    let is_made = making == Making::Allowed;
+    let damaged = |reason: String| CannotOpen::Damaged { folder: folder.to_owned(), reason };
+    let file = OpenOptions::new().read(true).write(true).create(is_made).truncate(false).mode(0o600).open(path);
+    let file = file.map_err(CannotOpen::system(folder))?;
+    file.set_permissions(Permissions::from_mode(0o600)).map_err(CannotOpen::system(folder))?;
     // redb would make a new database in it, and nobody's documents would be there
-    if !make && file.metadata().map_err(|error| cannot(&error))?.len() == 0 {
-        return Err(cannot(&"the file is empty"));
+    if !is_made && file.metadata().map_err(CannotOpen::system(folder))?.len() == 0 {
+        return Err(damaged("its file is empty".to_owned()));
     }
-    let backend = FileBackend::new(file).map_err(|error| cannot(&error))?;
-    Database::builder().set_cache_size(CACHE).create_with_backend(backend).map_err(|error| match error {
-        DatabaseError::DatabaseAlreadyOpen => cannot(&"another process has this store open"),
-        error => match failed(error) {
-            full @ Error::Full(_) => full,
-            error => cannot(&error),
-        },
-    })
+    let cannot = |error| match error {
+        DatabaseError::DatabaseAlreadyOpen => CannotOpen::Locked(folder.to_owned()),
+        DatabaseError::Storage(StorageError::Io(error)) if is_of_what_is_read(&error) => damaged(error.to_string()),
+        error => CannotOpen::store(folder)(failed(error)),
+    };
+    let backend = FileBackend::new(file).map_err(cannot)?;
+    Database::builder().set_cache_size(CACHE).create_with_backend(backend).map_err(cannot)
+}
+
+/// Whether it is what the file holds, and not how it is read.
+fn is_of_what_is_read(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
 }
 
 fn folder_of(path: &Path) -> &Path {
@@ -284,7 +290,7 @@ mod tests {
     #[test]
     fn after_a_fault_reads_go_on_and_writes_after_a_pause() {
         let folder = tempfile::tempdir().unwrap();
-        let file = Opened::new(folder.path().join("file")).unwrap();
+        let file = Opened::new(folder.path().join("file"), Making::Allowed).unwrap();
         put(&file, "before").unwrap();
         let before = file.begin_read().unwrap();
         fault(&file).unwrap();
@@ -302,7 +308,7 @@ mod tests {
     fn a_file_that_is_gone_is_not_made_and_found_when_it_is_back() {
         let folder = tempfile::tempdir().unwrap();
         let (path, elsewhere) = (folder.path().join("file"), folder.path().join("elsewhere"));
-        let file = Opened::new(path.clone()).unwrap();
+        let file = Opened::new(path.clone(), Making::Allowed).unwrap();
         put(&file, "before").unwrap();
         std::fs::rename(&path, &elsewhere).unwrap();
         fault(&file).unwrap_err();

@@ -5,13 +5,14 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
-use super::{Watched, couch, group, hidden, put, stores};
+use super::{Watched, couch, group, hidden, own_document, put, stores};
 use crate::common::program::run;
-use crate::common::{TestAccount, block_on, document};
+use crate::common::{TestAccount, TestApp, block_on, document, new_id};
 use crossbar_groups::document::Document;
 use crossbar_groups::kazoo::account::AccountId;
 use crossbar_groups::kazoo::views as native;
 use crossbar_groups::operate::audit::{self, Outcome};
+use crossbar_groups::operate::doctor;
 use crossbar_groups::store::embedded::Embedded;
 use crossbar_groups::store::{Server, SharedServer, Store};
 use crossbar_groups::world::World;
@@ -148,6 +149,58 @@ fn world_of_2026() -> World {
 }
 
 #[test]
+fn audit_and_doctor_find_an_account_that_lacks_its_own_document() {
+    for store in stores() {
+        let (none, deleted): (AccountId, AccountId) = (new_id(), new_id());
+        block_on(async {
+            let shared = store.store();
+            shared.create(&none.database()).await.unwrap();
+            shared.create(&deleted.database()).await.unwrap();
+            let mut own = own_document(deleted);
+            own["pvt_deleted"] = json!(true);
+            put(&shared, deleted, own).await;
+            for account in [none, deleted] {
+                let expected = json!({"document": account.as_str(), "fault": "no_account_document"});
+                assert_eq!(faults(&shared, account).await, [expected]);
+                let report = audit::audit(&*shared, Some(account), &hidden()).await.unwrap().to_string();
+                assert!(report.contains("clients get 404") && report.contains("put a copy"), "{report}");
+                let report = doctor::examine(&shared, Some(account), World::real(), &hidden()).await;
+                assert!(!report.is_well());
+                assert!(
+                    report.to_string().contains("FAILED   account documents: missing in 1 of 1 database"),
+                    "{report}"
+                );
+            }
+        });
+        let app = TestApp::unlimited(store.store());
+        assert_eq!(app.get(&format!("/v2/accounts/{none}/groups"), &store.account().token).status, 404);
+    }
+}
+
+#[test]
+fn what_audit_says_of_a_skipped_group_brings_it_back_into_lists() {
+    for store in stores() {
+        let account = store.account();
+        block_on(plant(&store.store(), &account));
+        let app = TestApp::unlimited(store.store());
+        let groups = ["g-skipped", "g-skipped-by-user"];
+        let report = block_on(audit::audit(store.store().as_ref(), Some(account.id), &hidden())).unwrap();
+        for group in groups {
+            let text = report.to_string();
+            let line = text.lines().find(|line| line.contains(&format!(" {group}: the view"))).unwrap();
+            let body = line.split("PATCH it with ").nth(1).unwrap().split(',').next().unwrap();
+            let body = serde_json::from_str(body).unwrap();
+            let answer = app.send("PATCH", &account.path(&format!("groups/{group}")), &account.token, Some(body));
+            assert_eq!(answer.status, 200, "{}", answer.text());
+        }
+        let left = block_on(faults(&store.store(), account.id));
+        assert!(left.iter().all(|fault| fault["fault"] != "skipped_by_view"), "{left:?}");
+        let listed = app.get(&account.path("groups?paginate=false"), &account.token).text();
+        assert!(groups.iter().all(|group| listed.contains(&format!("\"id\":\"{group}\""))), "{listed}");
+    }
+}
+
+#[test]
 fn audit_finds_conflicts() {
     let Some(store) = couch() else { return };
     let account = store.account();
@@ -196,11 +249,12 @@ fn fix_asks_and_without_a_terminal_refuses() {
         let store = Embedded::open(folder.path(), native::ALL).unwrap();
         let id: AccountId = id.parse().unwrap();
         store.create(&id.database()).await.unwrap();
+        store.put(&id.database(), &document(own_document(id))).await.unwrap();
         store.put(&id.database(), &document(group("g", json!({"nobody": {"type": "user"}})))).await.unwrap();
     });
     let audit = |more: &[&str]| run(&[&["audit", "--store", store, "--account", id], more].concat());
     let refused = audit(&["--fix"]);
-    assert_eq!(refused.status.code(), Some(1));
+    assert_eq!(refused.status.code(), Some(2));
     assert!(String::from_utf8(refused.stderr).unwrap().contains("--yes"));
     let found = audit(&[]);
     assert_eq!(found.status.code(), Some(1));

@@ -44,7 +44,7 @@ fn a_store_that_is_well_has_no_failure() {
             let shared = store.store();
             shared.create(&ACCOUNTS.parse().unwrap()).await.unwrap();
             with_copy_in_accounts(&shared, account.id, async || {
-                let report = doctor::examine(&shared, Some(account.id), World::real()).await;
+                let report = doctor::examine(&shared, Some(account.id), World::real(), &hidden()).await;
                 assert!(report.is_well(), "{report}");
                 let names: Vec<&str> = report.checks.iter().map(|check| check.name).collect();
                 let all = "reachable, version, cluster, clock, accounts, system key, secret, views, account documents, \
@@ -90,13 +90,13 @@ fn doctor_finds_what_is_wrong_with_keys_and_secrets() {
             auth["default"].as_object_mut().unwrap().remove("system_key");
         })
         .await;
-        assert_fails(&doctor::examine(&store, None, World::real()).await, &["system key"]);
+        assert_fails(&doctor::examine(&store, None, World::real(), &hidden()).await, &["system key"]);
 
         let (_folder, store) = changed_seed("system_config", "auth", |auth| {
             auth["default"].as_object_mut().unwrap().remove("secret_for_user_signature");
         })
         .await;
-        assert_fails(&doctor::examine(&store, None, World::real()).await, &["secret"]);
+        assert_fails(&doctor::examine(&store, None, World::real(), &hidden()).await, &["secret"]);
 
         let attach = |text: &str| {
             use base64::Engine;
@@ -106,11 +106,11 @@ fn doctor_finds_what_is_wrong_with_keys_and_secrets() {
         for pem in ["no key", include_str!("../../rsa-1024.pem")] {
             let change = |key: &mut Value| key["_attachments"] = attach(pem);
             let (_folder, store) = changed_seed("system_auth", KEY, change).await;
-            assert_fails(&doctor::examine(&store, None, World::real()).await, &["system key"]);
+            assert_fails(&doctor::examine(&store, None, World::real(), &hidden()).await, &["system key"]);
         }
         let detach = |key: &mut Value| drop(key.as_object_mut().unwrap().remove("_attachments"));
         let (_folder, store) = changed_seed("system_auth", KEY, detach).await;
-        assert_fails(&doctor::examine(&store, None, World::real()).await, &["system key"]);
+        assert_fails(&doctor::examine(&store, None, World::real(), &hidden()).await, &["system key"]);
     });
 }
 
@@ -119,7 +119,7 @@ fn doctor_finds_an_empty_store() {
     let (_folder, store) = embedded();
     let store: SharedServer = store;
     block_on(async {
-        let report = doctor::examine(&store, None, World::real()).await;
+        let report = doctor::examine(&store, None, World::real(), &hidden()).await;
         assert_fails(&report, &["accounts", "system key", "secret", "views"]);
     });
 }
@@ -140,7 +140,7 @@ fn an_account_without_its_own_document_is_told() {
             assert!(report.to_string().contains("the account's own document is missing"), "{report}");
             shared.create(&ACCOUNTS.parse().unwrap()).await.unwrap();
             with_copy_in_accounts(&shared, account.id, async || {
-                let report = doctor::examine(&shared, Some(account.id), World::real()).await;
+                let report = doctor::examine(&shared, Some(account.id), World::real(), &hidden()).await;
                 assert_eq!(failures(&report)[..1], ["account documents"], "{report}");
             })
             .await;
@@ -155,7 +155,7 @@ fn doctor_finds_a_schema_that_is_none() {
     block_on(async {
         store.create(&database).await.unwrap();
         store.put(&database, &document(json!({"_id": "groups", "type": "nothing"}))).await.unwrap();
-        assert_fails(&doctor::examine(&store, None, World::real()).await, &["schemas"]);
+        assert_fails(&doctor::examine(&store, None, World::real(), &hidden()).await, &["schemas"]);
     });
 }
 
@@ -164,7 +164,7 @@ fn doctor_finds_missing_views() {
     let Some(store) = couch() else { return };
     let account = bare_account(&store);
     block_on(async {
-        let report = doctor::examine(&store.store(), Some(account), World::real()).await;
+        let report = doctor::examine(&store.store(), Some(account), World::real(), &hidden()).await;
         assert!(failures(&report).contains(&"views"), "{report}");
         assert!(report.to_string().contains("views install"), "{report}");
     });
@@ -193,7 +193,7 @@ fn doctor_finds_what_is_wrong_with_the_server() {
             (say("3.5.0", &all, 60), &["clock", "views"]),
             (say("3.5.0", &all, -60), &["clock", "views"]),
         ] {
-            let report = doctor::examine(&store, None, World::real()).await;
+            let report = doctor::examine(&store, None, World::real(), &hidden()).await;
             assert_fails(&report, failed);
         }
     });
@@ -206,7 +206,7 @@ fn doctor_finds_a_node_that_does_not_answer() {
     away.cut();
     let nodes = [url.clone(), away.url(&url)];
     let store: SharedServer = Arc::new(Couch::new(&nodes, &CouchOptions::default()).unwrap());
-    let report = block_on(doctor::examine(&store, None, World::real()));
+    let report = block_on(doctor::examine(&store, None, World::real(), &hidden()));
     assert!(failures(&report).contains(&"reachable"), "{report}");
     let address = Url::parse(&nodes[1]).unwrap();
     let named = format!("it answers, but not by 127.0.0.1:{}: ", address.port().unwrap());

@@ -182,6 +182,6 @@ fn a_store_is_not_carried_to_itself() {
     let folder = tempfile::tempdir().unwrap();
     let store = folder.path().to_str().unwrap();
     let refused = run(&["migrate", store, store]);
-    assert_eq!(refused.status.code(), Some(1));
+    assert_eq!(refused.status.code(), Some(2));
     assert!(String::from_utf8(refused.stderr).unwrap().contains("the same store"));
 }

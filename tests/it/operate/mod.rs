@@ -3,6 +3,7 @@
 mod audit;
 mod doctor;
 mod migrate;
+mod undo;
 mod views;
 
 use std::collections::BTreeMap;
@@ -24,7 +25,8 @@ use crossbar_groups::operate;
 use crossbar_groups::operate::views::{Found, Owner, Report};
 use crossbar_groups::store::embedded::Embedded;
 use crossbar_groups::store::{
-    self, Attachments, Changed, Entry, Query, Result, Row, Sequence, Server, ServerInfo, SharedServer, Store, View,
+    self, Attachments, Changed, Entry, Loaded, Query, Result, Row, Sequence, Server, ServerInfo, SharedServer, Store,
+    View,
 };
 
 /// A store that counts what is written to another, and can be made to do as a test wants.
@@ -107,7 +109,7 @@ impl Server for Watched {
         self.store.create(database).await
     }
 
-    async fn load(&self, database: &DbName, documents: Vec<Document>) -> Result<()> {
+    async fn load(&self, database: &DbName, documents: Vec<Document>) -> Result<Loaded> {
         self.write()?;
         self.store.load(database, documents).await
     }

@@ -138,6 +138,11 @@ fn rows_that_differ_are_told_by_their_documents() {
         assert!(!found.is_well());
         let report = views::check(&*shared, Some(account), &hidden()).await.unwrap().to_string();
         assert!(report.contains("groups/crossbar_listing") && report.contains("g3"), "{report}");
+        // what it says to do about it helps
+        assert!(report.contains("views install --replace groups`"), "{report}");
+        views::install(&*shared, Some(account), &["groups".to_owned()], &hidden()).await.unwrap();
+        let mended = check(&shared, account).await;
+        assert_eq!(rows(&mended, "groups/crossbar_listing"), &Rows::Same);
     });
 }
 
