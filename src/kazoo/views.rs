@@ -259,6 +259,7 @@ mod tests {
             ("listing_by_name", 1, "2650988e77ba6a4085e8288855050a27"),
             ("listing_by_api", 1, "ca2029e1446dc0dfe31145503f737f66"),
             ("owned", 1, "8567bb01dfc867c10488b3f3394f0fa1"),
+            ("listing_by_type", 1, "b3349ddf873b79b3792a5c32972cccf6"),
         ];
         let found: Vec<_> = ALL.iter().map(|view| (view.name, view.version, digest_of_rows(view))).collect();
         assert_eq!(found, known.map(|(name, version, digest)| (name, version, digest.to_owned())));

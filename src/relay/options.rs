@@ -27,7 +27,7 @@ pub struct RelayArguments {
     pub upstream: Option<Target>,
 
     /// Who answers those who sign in (user_auth, api_auth)
-    #[arg(long, env = "CROSSBAR_SIGN_IN", default_value = "upstream", requires = "upstream", value_name = "WHERE")]
+    #[arg(long, env = "CROSSBAR_SIGN_IN", default_value = "upstream", value_name = "WHERE")]
     pub sign_in: SignIn,
 
     #[command(flatten)]

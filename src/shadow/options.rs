@@ -46,15 +46,15 @@ pub struct ShadowArguments {
     pub shadow: Option<Fraction>,
 
     /// Whose answers clients get meanwhile. With upstream, writes of groups go there and nowhere else
-    #[arg(long, env = "CROSSBAR_SHADOW_SERVE", default_value = "upstream", requires = "shadow", value_name = "WHERE")]
+    #[arg(long, env = "CROSSBAR_SHADOW_SERVE", default_value = "upstream", value_name = "WHERE")]
     pub shadow_serve: Serve,
 
     /// How many reads are compared at a time; further ones are skipped
-    #[arg(long, env = "CROSSBAR_SHADOW_AT_ONCE", default_value = "8", value_parser = at_least_one(), requires = "shadow", value_name = "NUMBER")]
+    #[arg(long, env = "CROSSBAR_SHADOW_AT_ONCE", default_value = "8", value_parser = at_least_one(), value_name = "NUMBER")]
     pub shadow_at_once: usize,
 
     /// How many bytes an answer may have that is compared
-    #[arg(long, env = "CROSSBAR_SHADOW_MAX_ANSWER", default_value = "1000000", value_parser = at_least_one(), requires = "shadow", value_name = "BYTES")]
+    #[arg(long, env = "CROSSBAR_SHADOW_MAX_ANSWER", default_value = "1000000", value_parser = at_least_one(), value_name = "BYTES")]
     pub shadow_max_answer: usize,
 
     /// Log what differs too, and not only where: groups' names, and who is in them

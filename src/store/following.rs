@@ -307,7 +307,8 @@ impl Layer for Following {
             return self.follower.ready.document(name, &database, id.as_str(), self.follower.store.get(name, id)).await;
         }
         let found = self.follower.store.get(name, id).await?;
-        if found.is_some() {
+        // who looks at an account, its users or its configuration may want nothing of what is kept
+        if found.as_ref().is_some_and(|document| self.follower.ready.has_rows_of(document)) {
             self.begin(name);
         }
         Ok(found)

@@ -16,6 +16,7 @@ use regex::Regex;
 use serde_json::Value;
 
 use crate::common::program::run;
+use crate::common::upstream::Upstream;
 use crate::common::{Kind, NO_COUCHDB, TestAccount, TestApp, TestStore, block_on, client};
 use crossbar_groups::store::couch::{Couch, CouchOptions};
 
@@ -34,7 +35,7 @@ fn read(file: &str) -> String {
 struct Services {
     _store: TestStore,
     account: TestAccount,
-    apps: [TestApp; 2],
+    apps: [TestApp; 3],
 }
 
 impl Services {
@@ -42,9 +43,11 @@ impl Services {
         let store = TestStore::new(Kind::Embedded);
         let account = store.account();
         let nowhere = Couch::new(&[NO_COUCHDB], &CouchOptions::default()).unwrap();
+        let upstream = Upstream::start(|_, line| line.answer("200 OK", "", "{}"));
         let apps = [
             TestApp::start(store.store(), &["--max-url", "300"]),
             TestApp::start(Arc::new(nowhere), &["--cache", "follow"]),
+            TestApp::start(store.store(), &["--upstream", &upstream.url(), "--shadow", "1"]),
         ];
         let services = Self { _store: store, account, apps };
         services.ask();
@@ -59,7 +62,7 @@ impl Services {
         assert_eq!(self.apps[0].get(&self.account.path(&"x".repeat(300)), "").status, 414);
     }
 
-    fn texts(&self) -> [String; 2] {
+    fn texts(&self) -> [String; 3] {
         self.apps.each_ref().map(|app| client::send(app.admin_address, "GET", "/metrics", &[], None).unwrap().text())
     }
 

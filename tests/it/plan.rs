@@ -46,7 +46,7 @@ impl Telephony {
                 json!({"_id": "d2", "pvt_type": "device", "name": "Lobby", "sip": {"a": 1}}),
                 json!({"_id": "g1", "pvt_type": "group", "name": "Support", "endpoints":
                     {"u1": {"type": "user", "weight": 1, "x": {"b": 1.50}}, "gone": {"type": "user"}}, "odd": null,
-                    "smartpbx": {"b": 1, "a": [1.0]}, "pvt_odd": 1}),
+                    "smartpbx": {"b": 1, "a": [1.5]}, "pvt_odd": 1}),
                 json!({"_id": "g2", "pvt_type": "group", "name": "Old", "endpoints": {}}),
                 json!({"_id": "g3", "pvt_type": "group", "name": "Odd", "endpoints": {"u1": null, "d1": "x"}}),
             ];
@@ -224,7 +224,7 @@ fn what_is_planned_is_done_and_then_nothing_is_left_to_do() {
             // what the file does not name stays, of the group and of a member
             assert_eq!(
                 (&help["smartpbx"], &help["pvt_odd"], &help["odd"]),
-                (&json!({"b": 1, "a": [1.0]}), &json!(1), &Value::Null)
+                (&json!({"b": 1, "a": [1.5]}), &json!(1), &Value::Null)
             );
             assert!(help.get("odd").is_some());
             let endpoints =

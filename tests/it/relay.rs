@@ -545,5 +545,4 @@ fn what_is_no_upstream_is_refused_with_a_word() {
     {
         refuses(&["serve", "--upstream", url], why);
     }
-    refuses(&["serve", "--sign-in", "here"], "--upstream");
 }

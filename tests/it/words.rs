@@ -201,7 +201,7 @@ fn each_way_in_which_a_couchdb_is_not_reached_has_words_of_its_own() {
         assert!(!told.0.contains("secret"), "{told:?}");
         assert!(seen.insert(told.1), "said of something else too");
     }
-    if let Some(url) = couchdb_url() {
+    if let Some(url) = couchdb_url().filter(|url| url.contains("://admin:password@")) {
         let url = url.replace("://admin:password@", "://admin:no-password@");
         refuses(&["databases", "--store", &url], "does not let us in");
         refuses(&["databases", "--store", &url.replace("admin:no-password@", "")], "does not let us in");
@@ -421,7 +421,7 @@ fn the_log_says_why_somebody_is_kept_out_and_never_with_what() {
     }
     let answer = client::send(served.address, "GET", &path, &[("X-Auth-Token", token)], None).unwrap();
     assert_eq!(answer.status, 200);
-    assert!(served.logged("status=200").iter().all(|line| !line.contains("reason=")));
+    assert!(served.logged("status=200").iter().all(|line| line.ends_with(" reason=-")));
 }
 
 #[test]

@@ -268,6 +268,13 @@ impl Ready {
         self.kept(name).is_some_and(|kept| Arc::ptr_eq(&kept, database))
     }
 
+    /// Whether a document has rows that would be kept.
+    pub(super) fn has_rows_of(&self, document: &Document) -> bool {
+        let mut has_rows = false;
+        self.views.iter().for_each(|(_, view)| (view.map)(document, &mut |_, _| has_rows = true));
+        has_rows
+    }
+
     /// Whether the rows of a view are kept of it.
     pub(super) fn has_rows(&self, database: &Database, view: &View) -> bool {
         self.index(view).is_some() && database.now.load().has_rows()
