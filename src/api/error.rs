@@ -176,23 +176,7 @@ impl Error {
             Self::PreconditionFailed => Err(StatusCode::PRECONDITION_FAILED),
             Self::OverBudget(budget, most) => Ok(over_budget(*budget, *most)),
             Self::InUse(used) => body(StatusCode::CONFLICT, "in_use", serde_json::to_value(used).unwrap_or_default()),
-            Self::Relay(relay::Failure::Unreachable(_)) => {
-                system(StatusCode::SERVICE_UNAVAILABLE, "upstream_unreachable", "upstream unreachable")
-            }
-            Self::Relay(relay::Failure::Broken(_)) => {
-                system(StatusCode::BAD_GATEWAY, "upstream_fault", "upstream ended without an answer")
-            }
-            Self::Relay(relay::Failure::Late(seconds)) => {
-                let text = format!("upstream did not answer within {seconds} s");
-                system(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", &text)
-            }
-            Self::Relay(relay::Failure::Busy(most)) => Ok(over_budget(Budget::Relayed, *most)),
-            Self::Relay(relay::Failure::ClientIsLate(seconds)) => {
-                system(StatusCode::REQUEST_TIMEOUT, "request_timeout", &format!("The body stood still for {seconds} s"))
-            }
-            Self::Relay(relay::Failure::ClientIsGone) => {
-                system(StatusCode::BAD_REQUEST, "parse_error", "the body did not arrive whole")
-            }
+            Self::Relay(failure) => Ok(of_relay(failure)),
             Self::NotRelayed => system(
                 StatusCode::NOT_IMPLEMENTED,
                 "not_implemented",
@@ -306,6 +290,28 @@ impl Error {
     /// Whether the body was what was wrong: Kazoo finds that before it reads the token.
     pub fn is_of_body(&self) -> bool {
         matches!(self, Self::InvalidBody(_) | Self::OverBudget(Budget::Body, _))
+    }
+}
+
+/// What is said of a relay that failed.
+fn of_relay(failure: &relay::Failure) -> ErrorBody {
+    let said = |status, message, text: &str| ErrorBody { status, message, data: json!({ "message": text }) };
+    match failure {
+        relay::Failure::Unreachable(_) => {
+            said(StatusCode::SERVICE_UNAVAILABLE, "upstream_unreachable", "upstream unreachable")
+        }
+        relay::Failure::Broken(_) => {
+            said(StatusCode::BAD_GATEWAY, "upstream_fault", "upstream ended without an answer")
+        }
+        relay::Failure::Late(seconds) => {
+            let text = format!("upstream did not answer within {seconds} s");
+            said(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", &text)
+        }
+        relay::Failure::Busy(most) => over_budget(Budget::Relayed, *most),
+        relay::Failure::ClientIsLate(seconds) => {
+            said(StatusCode::REQUEST_TIMEOUT, "request_timeout", &format!("The body stood still for {seconds} s"))
+        }
+        relay::Failure::ClientIsGone => said(StatusCode::BAD_REQUEST, "parse_error", "the body did not arrive whole"),
     }
 }
 
