@@ -16,10 +16,11 @@
 //! the time and new ids, [`metrics`] what is counted, [`logging`] the log, [`config`] the command line, [`budgets`] what a
 //! request may cost, [`caching`] what is kept in memory. Work that keeps a processor busy is done [`aside`]. [`notices`] tells
 //! Kazoo's nodes of what is written, [`background`] is the work that goes on beside requests, [`admin`] what operators'
-//! machines ask, [`openapi`] what the API is, [`page`] how people use it in a browser. [`relay`] is the crossbar behind this one, which answers what is not ours, and [`shadow`] holds its answers
-//! against ours. [`ringing`] reads what says whom a group rings, [`using`] what names one. [`tls`] is who is believed over
-//! it, [`files`] reads what operators name. [`operate`] is what operators do beside a running service, [`plan`] makes groups
-//! what a file says, [`backup`] is what they keep of an embedded store. [`Application`] puts them together.
+//! machines ask, [`openapi`] what the API is, [`page`] how people use it in a browser. [`relay`] is the crossbar behind this
+//! one, which answers what is not ours, and [`shadow`] holds its answers against ours. [`ringing`] reads what says whom a
+//! group rings, [`using`] what names one. [`tls`] is who is believed over it, [`files`] reads what operators name.
+//! [`operate`] is what operators do beside a running service, [`plan`] makes groups what a file says, [`backup`] is what they
+//! keep of an embedded store. [`Application`] puts them together.
 
 #![forbid(unsafe_code)]
 
@@ -94,11 +95,11 @@ pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("CROSSBA
 /// [`background::PATIENCE`] and [`logging::PATIENCE`] it is less than systemd waits (`packaging/crossbar-groups.service`).
 const GRACE_S: u64 = 25;
 
-/// How often is looked whether a store that has no account has one.
-const LOOK_AGAIN: Duration = Duration::from_secs(5);
-
 /// The same at the admin's address.
 const ADMIN_GRACE_S: u64 = 2;
+
+/// How often is looked whether a store that has no account has one.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// Why a store can't be opened.
 #[derive(Debug, Clone, thiserror::Error)]

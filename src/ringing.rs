@@ -1,7 +1,5 @@
 //! The documents that say whom a group rings, read from a store: level by level, each in as few requests as the store can.
 
-use futures::future::try_join;
-
 use crate::document::{DocId, Document};
 use crate::kazoo::account::AccountId;
 use crate::kazoo::rings::{
@@ -12,8 +10,13 @@ use crate::kazoo::views::OWNED;
 use crate::store::{self, Store};
 use crate::using::{TooMany, looked_at};
 
-/// How often is read at the most: for the groups of each level, then for devices and for their owners.
-const ROUNDS: usize = DEPTH + 3;
+/// How often is read at the most: for the groups of each level, then for devices, for their owners, and to see that it is all.
+const ROUNDS: usize = DEPTH + 4;
+
+/// How many documents are asked for first, and at the most at a time; and how many bytes they should have.
+const FIRST: usize = 8;
+const AT_ONCE: usize = 1_000;
+const BYTES: usize = 8 * 1024 * 1024;
 
 /// How many documents are read at the most.
 const DOCUMENTS: usize = 50_000;
@@ -41,6 +44,11 @@ pub async fn read_all<E: From<store::Error> + From<TooLarge>>(
 ) -> Result<Reading, E> {
     let mut reading = Reading::of_all(elements, account);
     let database = account.database();
+    // nobody knows how large they are before they are there
+    let mut next = FIRST;
+    let mut took = |asked: usize, bytes: usize| {
+        grow(bytes).map(|()| (BYTES.saturating_mul(asked) / bytes.max(1)).clamp(1, AT_ONCE))
+    };
     for _ in 0..ROUNDS {
         let wanted = reading.wanted().clone();
         if wanted.is_empty() {
@@ -51,13 +59,24 @@ pub async fn read_all<E: From<store::Error> + From<TooLarge>>(
         }
         // what is no id names nothing
         let ids: Vec<DocId> = wanted.documents.iter().filter_map(|id| id.parse().ok()).collect();
-        let users: Vec<String> = wanted.owned.iter().cloned().collect();
-        let documents = async { if ids.is_empty() { Ok(Vec::new()) } else { store.get_many(&database, &ids).await } };
-        let devices =
-            async { if users.is_empty() { Ok(Vec::new()) } else { store.find(&database, &OWNED, &users).await } };
-        let (documents, devices) = try_join(documents, devices).await?;
-        let bytes = documents.iter().chain(devices.iter().map(|(_, device)| device)).map(|document| document.bytes());
-        grow(bytes.sum())?;
+        // devices lead to no further groups: they are looked for once, when all groups are known
+        let users: Vec<String> = if ids.is_empty() { wanted.owned.iter().cloned().collect() } else { Vec::new() };
+        let (mut documents, mut at) = (Vec::new(), 0);
+        while at < ids.len() {
+            let some = &ids[at..ids.len().min(at + next)];
+            let read = store.get_many(&database, some).await?;
+            next = took(some.len(), read.iter().map(|document| document.bytes()).sum())?;
+            at += some.len();
+            documents.extend(read);
+        }
+        let (mut devices, mut at) = (Vec::new(), 0);
+        while at < users.len() {
+            let some = &users[at..users.len().min(at + next)];
+            let read = store.find(&database, &OWNED, some).await?;
+            next = took(some.len(), read.iter().map(|(_, device)| device.bytes()).sum())?;
+            at += some.len();
+            devices.extend(read);
+        }
         reading.take(documents, devices);
     }
     Err(TooLarge.into())

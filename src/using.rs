@@ -17,7 +17,7 @@ pub const DOCUMENTS: usize = 100_000;
 
 /// The account has more documents than are looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the account has more than {DOCUMENTS} callflows, groups, users and devices: what uses a group is not told")]
+#[error("more than {DOCUMENTS} callflows, groups, users and devices, or more of them name it than is told")]
 pub struct TooMany;
 
 /// All that names a group of an account.
@@ -30,7 +30,8 @@ pub async fn used_by<E: From<store::Error> + From<TooMany>>(
 ) -> Result<UsedBy, E> {
     let group: Arc<str> = group.into();
     let look_at = move |used: &mut UsedBy, document: &Document| used.look_at(document, &group);
-    looked_at(store, account, &TYPES, UsedBy::default(), look_at).await
+    let used: UsedBy = looked_at::<_, E>(store, account, &TYPES, UsedBy::default(), look_at).await?;
+    if used.is_too_much() { Err(TooMany.into()) } else { Ok(used) }
 }
 
 /// Has each document of an account that is of these types looked at, and gives what became of `found` by it.

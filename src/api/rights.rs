@@ -131,7 +131,9 @@ impl Api {
         }
         let group = match &path.resource {
             Resource::Documents(_) => None,
-            Resource::Document(_, id) | Resource::Rings(_, id) | Resource::UsedBy(_, id) => match id.parse() {
+            // they tell of groups, devices and callflows of others
+            Resource::Rings(..) | Resource::UsedBy(..) => return Err(auth::Error::Forbidden.into()),
+            Resource::Document(_, id) => match id.parse() {
                 Ok(id) => self.store.get(&account.database(), &id).await?.filter(|group| !is_deleted(group)),
                 Err(_) => None,
             },

@@ -1,5 +1,6 @@
 //! What names a group: `GET …/groups/{id}/used_by`, which Kazoo does not have, and that nothing does.
 
+use crate::auth::Evidence;
 use crate::document::json;
 use crate::kazoo::kind::Kind;
 use crate::kazoo::used::UsedBy;
@@ -21,7 +22,15 @@ pub async fn told(authorized: &Authorized<'_>, kind: &'static Kind, id: &str) ->
 /// Errors: something names it.
 pub async fn must_be_unused(authorized: &Authorized<'_>, id: &str) -> Result<(), Error> {
     let used = used_by(authorized, id).await?;
-    if used.is_empty() { Ok(()) } else { Err(Error::InUse(Box::new(used))) }
+    // where users see their own alone, what is others' is not told
+    let restricted =
+        async |evidence: &Evidence<'_>| Ok(evidence.restricted_to_own(&authorized.identity).await?.is_some());
+    let is_restricted = authorized.api.auth.decide(restricted).await?;
+    match used.is_empty() {
+        true => Ok(()),
+        false if is_restricted => Err(Error::InUse(Box::default())),
+        false => Err(Error::InUse(Box::new(used))),
+    }
 }
 
 async fn used_by(authorized: &Authorized<'_>, id: &str) -> Result<UsedBy, Error> {

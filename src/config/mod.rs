@@ -76,7 +76,8 @@ pub enum Command {
     Views(ViewsCommand),
     /// Look at all that the service needs of a store, and say what to do about what is wrong; exit status 1 if anything
     Doctor(ScopeArguments),
-    /// Find what Kazoo leaves behind: dangling endpoints, skipped groups, wrong accounts, conflicts; exit status 1 if any
+    /// Find what Kazoo leaves behind, and what rings otherwise than it seems: dangling endpoints, circles, weights, skipped
+    /// groups, conflicts; exit status 1 if any
     Audit(Box<AuditArguments>),
     /// Tell what hangs on accounts' groups, make groups what a file says, and bring back what was deleted
     #[command(subcommand)]
@@ -176,11 +177,11 @@ pub struct AuditArguments {
     #[allow(missing_docs)]
     pub scope: ScopeArguments,
 
-    /// Remove dangling endpoints, after asking
+    /// Mend what needs no guess: members that name nothing, types that a document tells; after asking
     #[arg(long)]
     pub fix: bool,
 
-    /// Remove them without asking
+    /// Mend it without asking
     #[arg(long, requires = "fix")]
     pub yes: bool,
 
@@ -273,19 +274,19 @@ pub struct ServeArguments {
 
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub relay: RelayArguments,
-
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub shadow: ShadowArguments,
-
-    #[command(flatten)]
-    #[allow(missing_docs)]
     pub caching: Caching,
 
     /// Print what holds, as a configuration file, and where each of it comes from; passwords are left out
     #[arg(long)]
     pub print_config: bool,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub relay: RelayArguments,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub shadow: ShadowArguments,
 
     #[command(flatten)]
     #[allow(missing_docs)]

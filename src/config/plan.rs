@@ -32,11 +32,11 @@ pub struct PlanArguments {
 pub struct ApplyArguments {
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub plan: PlanArguments,
+    pub notices: NoticeArguments,
 
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub notices: NoticeArguments,
+    pub plan: PlanArguments,
 }
 
 /// `groups export`

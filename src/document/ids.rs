@@ -42,6 +42,8 @@ impl FromStr for DocId {
             || text.starts_with('_')
             || text == "."
             || text == ".."
+            // what sorts after all ids
+            || text.starts_with(char::MAX)
             // what nearly all are is looked at bytewise
             || !text.as_bytes().iter().all(is_ordinary) && text.contains(|c: char| c == '/' || c.is_control());
         if taken { Err(NotADocId) } else { Ok(Self(text.to_owned())) }

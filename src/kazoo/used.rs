@@ -21,8 +21,12 @@ pub const CALLFLOW: &str = "callflow";
 /// The types of documents that are looked at.
 pub const TYPES: [&str; 4] = [CALLFLOW, group::TYPE, group::USER, "device"];
 
-/// How many places of a document are told.
+/// How many places of a document are told, and how many bytes their pointers have together.
 const PLACES: usize = 100;
+const POINTERS: usize = 64 * 1024;
+
+/// How many bytes all that is told has, about.
+const BYTES: usize = 16 * 1024 * 1024;
 
 /// Where a document names a group.
 #[derive(Debug, Clone, Serialize)]
@@ -74,10 +78,18 @@ pub struct UsedBy {
     pub users: Vec<User>,
     /// Devices.
     pub devices: Vec<User>,
+    /// How many bytes all of it has.
+    #[serde(skip)]
+    bytes: usize,
 }
 
 impl UsedBy {
-    /// Takes a document, if it names the group and is another.
+    /// Whether there is more than is told.
+    pub fn is_too_much(&self) -> bool {
+        self.bytes > BYTES
+    }
+
+    /// Takes a document, if it names the group and is another, and there is room.
     pub fn look_at(&mut self, document: &Document, group: &str) {
         let of = |pvt_type| is_of_type(document, pvt_type);
         let users = match () {
@@ -87,7 +99,12 @@ impl UsedBy {
             () if of("device") => &mut self.devices,
             () => return,
         };
-        users.extend(User::of(document, group));
+        if self.bytes <= BYTES
+            && let Some(user) = User::of(document, group)
+        {
+            self.bytes += user.bytes();
+            users.push(user);
+        }
     }
 
     /// Whether nothing names it.
@@ -119,6 +136,12 @@ impl User {
             patterns: texts("patterns"),
             places,
         })
+    }
+
+    fn bytes(&self) -> usize {
+        let texts = [&self.numbers, &self.patterns].into_iter().flatten().flatten().chain(&self.name).map(String::len);
+        let places = self.places.iter().map(|place| place.pointer.len() + size_of::<Place>());
+        self.id.len() + texts.chain(places).sum::<usize>()
     }
 }
 
@@ -187,13 +210,15 @@ struct Search<'g> {
     path: Vec<String>,
     children: Vec<String>,
     places: Vec<Place>,
+    /// How many bytes their pointers have.
+    pointers: usize,
     /// All elements, where they are wanted.
     all: Option<Vec<Element>>,
 }
 
 impl<'g> Search<'g> {
     fn of(group: &'g str) -> Self {
-        Self { group, path: Vec::new(), children: Vec::new(), places: Vec::new(), all: None }
+        Self { group, path: Vec::new(), children: Vec::new(), places: Vec::new(), pointers: 0, all: None }
     }
     /// Looks at what stands under a key or at an index.
     fn within(&mut self, key: &str, look: impl FnOnce(&mut Self)) {
@@ -206,7 +231,16 @@ impl<'g> Search<'g> {
     }
 
     fn found(&mut self) {
+        let bytes: usize = self.path.iter().map(String::len).sum();
+        if self.pointers + bytes > POINTERS {
+            // that the document names it is told all the same: an empty pointer is of the whole
+            if self.places.is_empty() {
+                self.places.push(Place { pointer: String::new(), element: None });
+            }
+            return;
+        }
         if self.places.len() < PLACES {
+            self.pointers += bytes;
             let escaped = |key: &String| format!("/{}", key.replace('~', "~0").replace('/', "~1"));
             self.places.push(Place { pointer: self.path.iter().map(escaped).collect(), element: None });
         }

@@ -94,12 +94,17 @@ fn secured() -> HttpResponseBuilder {
     response
 }
 
+/// What proxies tell of whom they ask for.
+const FORWARDED_BY: [&str; 4] = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
+
 /// A token for the demo's page, and the account to begin with. Only for who is on this machine, and asks for it by a name
 /// of this machine: a page of elsewhere whose name leads here learns nothing.
 async fn demo_session(request: HttpRequest, api: web::Data<Api>) -> HttpResponse {
     let is_here = request.peer_addr().is_some_and(|peer| peer.ip().to_canonical().is_loopback());
+    // who asks a proxy of this machine may be anywhere
+    let is_direct = FORWARDED_BY.iter().all(|header| !request.headers().contains_key(*header));
     let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
-    if !is_here || !host.is_some_and(is_this_machine) {
+    if !is_here || !is_direct || !host.is_some_and(is_this_machine) {
         return no_session().await;
     }
     match demo::issue(&api.auth).await {

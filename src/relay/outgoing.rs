@@ -13,15 +13,18 @@ use futures::{SinkExt, Stream, StreamExt};
 use hyper::body::{Body, Frame};
 use tokio::time::{Instant, sleep_until, timeout};
 
-/// A body as the upstream's connection takes it; None: there is none.
-pub struct Outgoing(Option<mpsc::Receiver<io::Result<Bytes>>>);
+/// What comes of a body: a piece, or that it ends here. Who is cut off says neither.
+type Piece = io::Result<Option<Bytes>>;
+
+/// A body as the upstream's connection takes it; None: there is none, or no more of it.
+pub struct Outgoing(Option<mpsc::Receiver<Piece>>);
 
 impl Outgoing {
     /// No body.
     pub const NOTHING: Self = Self(None);
 
     /// A body that is carried to it.
-    pub fn carried() -> (mpsc::Sender<io::Result<Bytes>>, Self) {
+    pub fn carried() -> (mpsc::Sender<Piece>, Self) {
         let (to, from) = mpsc::channel(0);
         (to, Self(Some(from)))
     }
@@ -32,10 +35,17 @@ impl Body for Outgoing {
     type Error = io::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        match &mut self.0 {
-            Some(pieces) => pieces.poll_next_unpin(cx).map(|piece| piece.map(|piece| piece.map(Frame::data))),
-            None => Poll::Ready(None),
-        }
+        let Some(pieces) = &mut self.0 else { return Poll::Ready(None) };
+        pieces.poll_next_unpin(cx).map(|piece| match piece {
+            Some(Ok(Some(piece))) => Some(Ok(Frame::data(piece))),
+            Some(Ok(None)) => {
+                self.0 = None;
+                None
+            }
+            Some(Err(error)) => Some(Err(error)),
+            // an upstream must not take what was cut off for the whole
+            None => Some(Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it is carried no longer"))),
+        })
     }
 
     fn is_end_stream(&self) -> bool {
@@ -92,7 +102,7 @@ impl Progress {
 /// Carries a body; `idle` is how long its next piece may take.
 pub async fn carry<E: std::error::Error>(
     mut pieces: impl Stream<Item = Result<Bytes, E>> + Unpin,
-    mut to: mpsc::Sender<io::Result<Bytes>>,
+    mut to: mpsc::Sender<Piece>,
     progress: Progress,
     idle: Duration,
 ) {
@@ -106,8 +116,8 @@ pub async fn carry<E: std::error::Error>(
         });
         let cut_off = |why: String| Err(io::Error::new(io::ErrorKind::UnexpectedEof, why));
         let (piece, is_last) = match next {
-            Ok(Some(Ok(piece))) => (Ok(piece), false),
-            Ok(None) => return,
+            Ok(Some(Ok(piece))) => (Ok(Some(piece)), false),
+            Ok(None) => (Ok(None), true),
             Ok(Some(Err(error))) => (cut_off(error.to_string()), true),
             Err(_) => (cut_off("the client sends nothing".to_owned()), true),
         };

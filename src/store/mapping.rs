@@ -45,6 +45,13 @@ impl Mapping {
         self.views.iter().position(|known| known.design == view.design && known.name == view.name)
     }
 
+    /// The rows that one view has of a document: where their keys stand in the collation, the keys, and the values.
+    pub(super) fn of_view(&self, view: &View, document: &Document) -> Vec<(Vec<u8>, String, Arc<RawValue>)> {
+        let mut rows = Vec::new();
+        (view.map)(document, &mut |key, value| rows.push((self.sort_key(key), key.to_owned(), Arc::clone(value))));
+        rows
+    }
+
     /// Bytes that sort as CouchDB collates the text: by ICU's root collation.
     pub(super) fn sort_key(&self, key: &str) -> Vec<u8> {
         let mut sort_key = Vec::with_capacity(key.len() * 2);

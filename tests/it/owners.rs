@@ -79,10 +79,12 @@ fn lists_are_filtered_or_refused_and_groups_are_their_members() {
         assert_eq!(place.listed("groups?paginate=false"), ["mine"]);
         assert_eq!(place.listed(&own), ["mine"]);
         assert_eq!(place.status("GET", &format!("users/{other}/groups")), 403);
-        for path in ["", "/rings", "/used_by"] {
-            assert_eq!(place.status("GET", &format!("groups/mine{path}")), 200, "{path}");
-            assert_eq!(place.status("GET", &format!("groups/theirs{path}")), 403, "{path}");
-            assert_eq!(place.status("GET", &format!("groups/nobody{path}")), 404, "{path}");
+        for (group, status) in [("mine", 200), ("theirs", 403), ("nobody", 404)] {
+            assert_eq!(place.status("GET", &format!("groups/{group}")), status, "{group}");
+            // they would tell of others' groups, devices and callflows
+            for path in ["rings", "used_by"] {
+                assert_eq!(place.status("GET", &format!("groups/{group}/{path}")), 403, "{group} {path}");
+            }
         }
         for method in ["POST", "PATCH", "DELETE"] {
             assert_eq!(place.status(method, "groups/theirs"), 403, "{method}");

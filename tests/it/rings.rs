@@ -363,7 +363,7 @@ fn many_members_are_read_in_few_requests() {
         assert_eq!(data["rings"].as_array().unwrap().len(), 2_000);
         assert_eq!((&data["dropped"], &data["failure"]), (&json!([]), &Value::Null));
         // the group with the account, two levels of groups, devices, the devices of users, their owners
-        assert!((5.0..=6.0).contains(&made), "{made} calls");
+        assert!((5.0..=9.0).contains(&made), "{made} calls");
     }
 }
 

@@ -128,7 +128,8 @@ pub fn listen(
     let filter = list::filter(api, incoming)?;
     let place = api.listeners.enter()?;
     let (out, pieces) = mpsc::channel(WAITING);
-    let header = incoming.header("last-event-id").map(str::to_owned);
+    let last = incoming.header("last-event-id").map(str::to_owned).or_else(|| incoming.parameter("last_event_id"));
+    let sees_own_alone = path.user.is_none() && user.is_some();
     let listener = Listener {
         api: shared,
         // a body may be large, and says nothing more
@@ -138,7 +139,8 @@ pub fn listen(
         path: path.clone(),
         account,
         scope: Scope { kind, user, filter },
-        last: header.or_else(|| incoming.parameter("last_event_id")).map(Sequence::new),
+        // who sees their own alone is not told of all that changed while nobody looked
+        last: last.filter(|_| !sees_own_alone).map(Sequence::new),
         out,
     };
     let request_id = frame.request_id.clone();

@@ -116,9 +116,10 @@ impl Reading {
         self.owned.insert(user.to_owned(), ids);
     }
 
-    /// Takes all that was wanted: the documents that are there, and the devices by user.
+    /// Takes what was wanted: the documents that are there or, once none are wanted any longer, the devices by user.
     pub fn take(&mut self, documents: Vec<Arc<Document>>, devices: Vec<(String, Arc<Document>)>) {
-        let Wanted { documents: ids, owned: users } = std::mem::take(&mut self.wanted);
+        let ids = std::mem::take(&mut self.wanted.documents);
+        let users = if ids.is_empty() { std::mem::take(&mut self.wanted.owned) } else { BTreeSet::new() };
         let mut found: HashMap<String, Arc<Document>> =
             documents.into_iter().filter_map(|document| Some((document.id()?, document))).collect();
         for id in ids {

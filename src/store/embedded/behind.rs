@@ -86,7 +86,11 @@ impl<'t> Behind<'t> {
         for entry in self.0.range(first..=last).map_err(failed)?.take(most) {
             let (place, json) = entry.map_err(failed)?;
             let ((database, id), json) = (place.value(), json.value());
-            let rows_of = Some(json).filter(|json| !json.is_empty()).map(stored).transpose()?;
+            // one that can't be read must not stop all who write: its former rows stay
+            let rows_of = Some(json).filter(|json| !json.is_empty()).map(stored).transpose().unwrap_or_else(|error| {
+                log::error!("{database}: the rows of {id} can't be taken out: {error}");
+                None
+            });
             taken.push(Ahead { database: database.parse().map_err(corrupt)?, id: id.to_owned(), rows_of });
         }
         for Ahead { database, id, .. } in &taken {

@@ -10,6 +10,9 @@ use super::super::{Error, Query, Result, View};
 use super::file::{File, Found};
 use super::writer::Writer;
 
+/// Of so many documents rows may be behind that are read by the way.
+const FEW: usize = 32;
+
 /// The file, for who must not block.
 #[derive(Clone)]
 pub(super) struct Disk {
@@ -46,8 +49,8 @@ impl Disk {
     /// [`File::rows`]. Who reads on is to find them in the file.
     pub(super) async fn rows(&self, name: &DbName, view: &View, query: Query, least: usize) -> Result<Batch> {
         let (database, view) = (name.clone(), *view);
-        let (batch, is_behind) = self.reading(move |file| file.rows(&database, &view, &query, least)).await?;
-        if is_behind && !batch.is_last {
+        let (batch, behind) = self.reading(move |file| file.rows(&database, &view, &query, least)).await?;
+        if behind > FEW || behind > 0 && !batch.is_last {
             self.writer.bring_up(name);
         }
         Ok(batch)

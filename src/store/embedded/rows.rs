@@ -2,7 +2,7 @@
 //! what these have now. Who reads waits for nobody who writes.
 
 use std::cmp::Ordering;
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use redb::{AccessGuard, Range, ReadTransaction};
@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::document::{DbName, Document};
 
-use super::super::mapping::{Mapped, path};
+use super::super::mapping::path;
 use super::super::rows::{BATCH_BYTES, Batch};
 use super::super::{Direction, Error, Place, Query, Result, Row, View};
 use super::behind;
@@ -96,31 +96,27 @@ impl<'a> Merged<'a> {
 
 impl File {
     /// The rows of a query in its order: as many as its batch, but no more than the first `least` and those that have
-    /// [`BATCH_BYTES`] together with their documents. Besides, whether some of the database's are behind in the file.
-    pub(super) fn rows(&self, database: &DbName, view: &View, query: &Query, least: usize) -> Result<(Batch, bool)> {
+    /// [`BATCH_BYTES`] together with their documents. Besides, of how many documents they are behind in the file.
+    pub(super) fn rows(&self, database: &DbName, view: &View, query: &Query, least: usize) -> Result<(Batch, usize)> {
         let transaction = self.read()?;
         let mut batch = Batch { rows: Vec::new(), is_last: true };
         let ahead = behind::ahead(&transaction, database)?;
-        let is_behind = !ahead.is_empty();
-        let Some(of) = self.mapping.number(view) else { return Ok((batch, is_behind)) };
+        let behind = ahead.len();
+        let Some(of) = self.mapping.number(view) else { return Ok((batch, behind)) };
         let sort_key = |place: &Option<Place>| place.as_ref().map(|place| self.mapping.sort_key(&place.key));
         let (first, last) = (sort_key(&query.first), sort_key(&query.last));
         // no sort key begins with a byte of 255
         let first = (first.as_deref().unwrap_or_default(), query.first_id());
         let last = (last.as_deref().unwrap_or(&[u8::MAX]), query.last_id());
         if first > last {
-            return Ok((batch, is_behind));
+            return Ok((batch, behind));
         }
         let table = transaction.open_table(ROWS).map_err(failed)?;
         let number = number_of_database(&transaction, database)?;
         let view_number = number_of_view(of)?;
         let file = number
             .map(|number| table.range((number, view_number, first.0, first.1)..=(number, view_number, last.0, last.1)));
-        let mut fresh = self.fresh(&transaction, database, of, &ahead)?;
-        fresh.retain(|fresh| {
-            let place = (fresh.place.0.as_slice(), &*fresh.place.1);
-            first <= place && place <= last
-        });
+        let fresh = self.fresh(&transaction, database, view, &ahead, (first, last))?;
         let mut merged = Merged {
             direction: query.direction,
             file: file.transpose().map_err(failed)?,
@@ -155,32 +151,41 @@ impl File {
             bytes += row.bytes();
             batch.rows.push(row);
         }
-        Ok((batch, is_behind))
+        Ok((batch, behind))
     }
 
-    /// The rows that a view has of documents that are ahead of theirs, in its order.
+    /// The rows between two places that a view has of documents that are ahead of theirs, in its order.
     fn fresh(
         &self,
         transaction: &ReadTransaction,
         database: &DbName,
-        view: usize,
+        view: &View,
         ahead: &HashSet<String>,
+        (first, last): ((&[u8], &str), (&[u8], &str)),
     ) -> Result<Vec<Fresh>> {
-        let documents = transaction.open_table(DOCUMENTS).map_err(failed)?;
         let mut fresh = Vec::new();
-        for id in ahead {
+        if ahead.is_empty() || !(view.holds)(database) {
+            return Ok(fresh);
+        }
+        let documents = transaction.open_table(DOCUMENTS).map_err(failed)?;
+        for id in ahead.iter().filter(|id| !id.starts_with('_')) {
             let json = documents.get((database.as_str(), id.as_str())).map_err(failed)?;
             let Some(document) = json.map(|json| stored(json.value()).map(Arc::new)).transpose()? else { continue };
-            let Mapped { rows, values, .. } = self.mapping.map(database, &document);
-            let id: Arc<str> = id.as_str().into();
-            for ((_, sort_key), (key, number)) in rows.into_iter().filter(|((of, _), _)| *of == view) {
-                let value = usize::try_from(number).ok().and_then(|number| values.get(number));
-                let value = value.ok_or_else(|| Error::Corrupt(format!("{id}: a row without a value")))?;
-                let (value, document) = (Arc::clone(value), Arc::clone(&document));
-                fresh.push(Fresh { place: (sort_key, Arc::clone(&id)), key: key.into(), value, document });
+            // a document has one row of a key
+            let rows: BTreeMap<_, _> = self.mapping.of_view(view, &document).into_iter().map(by_place).collect();
+            for (sort_key, (key, value)) in rows {
+                let place = (sort_key.as_slice(), id.as_str());
+                if first <= place && place <= last {
+                    let document = Arc::clone(&document);
+                    fresh.push(Fresh { place: (sort_key, id.as_str().into()), key: key.into(), value, document });
+                }
             }
         }
         fresh.sort_by(|one, other| one.place.cmp(&other.place));
         Ok(fresh)
     }
+}
+
+fn by_place<P, K, V>((place, key, value): (P, K, V)) -> (P, (K, V)) {
+    (place, (key, value))
 }

@@ -125,7 +125,14 @@ impl<'t> Tables<'t> {
     fn bring_up(&mut self, ahead: Vec<Ahead>) -> Result<()> {
         for Ahead { database, id, rows_of } in ahead {
             let map = |document: Option<Document>| document.map(|of| self.mapping.map(&database, &of));
-            let (old, new) = (map(rows_of), map(self.document(&database, &id)?));
+            let document = match self.document(&database, &id) {
+                Err(Error::Corrupt(why)) => {
+                    log::error!("{database}: {id} has no rows: {why}");
+                    None
+                }
+                document => document?,
+            };
+            let (old, new) = (map(rows_of), map(document));
             self.rows.replace(&database, &id, &old.unwrap_or_default(), &new.unwrap_or_default())?;
         }
         Ok(())
