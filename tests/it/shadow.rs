@@ -447,6 +447,10 @@ fn the_page_on_moving_is_followed_word_by_word() {
         block_on(import(store.as_ref(), seed_files()));
         TestApp::unlimited(store).get(&path, token)
     };
+    // what is done in the background lets go of it a moment later
+    while Embedded::open(folder.path(), views::ALL).is_err() {
+        thread::sleep(Duration::from_millis(10));
+    }
     let crossbar = Upstream::start(move |asked, line| {
         line.body(asked, |_| {})?;
         say(line, &answer)

@@ -22,6 +22,9 @@ use super::layout::{
 /// A row of the file.
 type Entry<'a> = (AccessGuard<'a, RowPlace>, AccessGuard<'a, KeyAndNumber>);
 
+/// Where the rows of a query begin or end: a key's place in the collation, and a document's id.
+type End<'e> = (&'e [u8], &'e str);
+
 /// A row of a document that is ahead of its rows.
 struct Fresh {
     /// The key's place in the collation, and the document's id.
@@ -161,7 +164,7 @@ impl File {
         database: &DbName,
         view: &View,
         ahead: &HashSet<String>,
-        (first, last): ((&[u8], &str), (&[u8], &str)),
+        (first, last): (End<'_>, End<'_>),
     ) -> Result<Vec<Fresh>> {
         let mut fresh = Vec::new();
         if ahead.is_empty() || !(view.holds)(database) {
