@@ -84,7 +84,7 @@ impl Rule {
             Self::AcceptCharset => "`Accept` with a charset is JSON",
             Self::JsonpNames => "`jsonp` takes ASCII names only",
             Self::CsvColumns => "the columns of one group's CSV always stand in the same order",
-            Self::Bounds => "what goes over a bound of the tables above is refused",
+            Self::Bounds => "what goes over a bound",
         }
     }
 }
