@@ -3,7 +3,7 @@
 
 #![no_main]
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crossbar_groups::document::{DbName, Document};
 use crossbar_groups::kazoo::account::{Account, AccountId};
@@ -37,7 +37,7 @@ fuzz_target!(|input: &[u8]| {
         assert!(Document::parse(row).is_ok());
     }
     let endpoints: Vec<String> = group::endpoints(&document).map(|(id, _)| id).collect();
-    assert_eq!(group::endpoints(&group::without_endpoints(&document, &endpoints, 0)).count(), 0);
+    assert_eq!(group::endpoints(&group::mended(&document, &endpoints, &BTreeMap::new(), 0)).count(), 0);
     let revision = document.next_revision(document.revision().as_ref());
     if let Some(notice) = Notice::of(&database, &document, &revision, "node", "message") {
         assert!(notice.routing_key.len() <= 255 && Document::parse(&notice.body).is_ok());
