@@ -45,10 +45,7 @@ pub async fn read_all<E: From<store::Error> + From<TooLarge>>(
     let mut reading = Reading::of_all(elements, account);
     let database = account.database();
     // nobody knows how large they are before they are there
-    let mut next = FIRST;
-    let mut took = |asked: usize, bytes: usize| {
-        grow(bytes).map(|()| (BYTES.saturating_mul(asked) / bytes.max(1)).clamp(1, AT_ONCE))
-    };
+    let mut size = FIRST;
     for _ in 0..ROUNDS {
         let wanted = reading.wanted().clone();
         if wanted.is_empty() {
@@ -61,25 +58,34 @@ pub async fn read_all<E: From<store::Error> + From<TooLarge>>(
         let ids: Vec<DocId> = wanted.documents.iter().filter_map(|id| id.parse().ok()).collect();
         // devices lead to no further groups: they are looked for once, when all groups are known
         let users: Vec<String> = if ids.is_empty() { wanted.owned.iter().cloned().collect() } else { Vec::new() };
-        let (mut documents, mut at) = (Vec::new(), 0);
-        while at < ids.len() {
-            let some = &ids[at..ids.len().min(at + next)];
-            let read = store.get_many(&database, some).await?;
-            next = took(some.len(), read.iter().map(|document| document.bytes()).sum())?;
-            at += some.len();
-            documents.extend(read);
-        }
-        let (mut devices, mut at) = (Vec::new(), 0);
-        while at < users.len() {
-            let some = &users[at..users.len().min(at + next)];
-            let read = store.find(&database, &OWNED, some).await?;
-            next = took(some.len(), read.iter().map(|(_, device)| device.bytes()).sum())?;
-            at += some.len();
-            devices.extend(read);
-        }
+        let get = async |ids: &[DocId]| store.get_many(&database, ids).await;
+        let documents = in_pieces(&ids, &mut size, get, |document| document.bytes(), &mut grow).await?;
+        let find = async |users: &[String]| store.find(&database, &OWNED, users).await;
+        let devices = in_pieces(&users, &mut size, find, |(_, device)| device.bytes(), &mut grow).await?;
         reading.take(documents, devices);
     }
     Err(TooLarge.into())
+}
+
+/// Reads what is wanted, `size` at a time at first, and then as many as have [`BYTES`] by what the last ones were.
+async fn in_pieces<W, T, E: From<store::Error>>(
+    wanted: &[W],
+    size: &mut usize,
+    read: impl AsyncFn(&[W]) -> store::Result<Vec<T>>,
+    bytes: impl Fn(&T) -> usize,
+    grow: &mut impl FnMut(usize) -> Result<(), E>,
+) -> Result<Vec<T>, E> {
+    let (mut found, mut left) = (Vec::new(), wanted);
+    while !left.is_empty() {
+        let (some, rest) = left.split_at((*size).min(left.len()));
+        let piece = read(some).await?;
+        let held: usize = piece.iter().map(&bytes).sum();
+        grow(held)?;
+        *size = (BYTES.saturating_mul(some.len()) / held.max(1)).clamp(1, AT_ONCE);
+        found.extend(piece);
+        left = rest;
+    }
+    Ok(found)
 }
 
 /// The elements of an account's callflows that name a group, in the order of the callflows' ids.

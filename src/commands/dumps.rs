@@ -11,11 +11,12 @@ use crossbar_groups::databases::{self, is_there};
 use crossbar_groups::document::DbName;
 use crossbar_groups::dump::{self, Dump, Imported};
 use crossbar_groups::kazoo::account::ACCOUNTS;
+use crossbar_groups::open_or_make_store;
 use crossbar_groups::operate::databases::list;
 use crossbar_groups::store::Loaded;
 use crossbar_groups::store::embedded::Embedded;
-use crossbar_groups::{open_or_make_store, open_store};
 
+use super::opened::opened;
 use super::output::{print, print_json, print_report};
 
 /// Files of fewer documents are loaded before anyone would look at a bar.
@@ -62,7 +63,7 @@ pub async fn import(arguments: ImportArguments) -> anyhow::Result<()> {
 
 /// Writes databases of a store to standard output, one dump after the other.
 pub async fn export(arguments: ExportArguments) -> anyhow::Result<()> {
-    let store = open_store(&arguments.store.location()?, &arguments.store.options()?).await?;
+    let store = opened(&arguments.store).await?;
     let store = store.as_ref();
     let databases: Vec<DbName> = match (arguments.account, arguments.all) {
         (Some(account), _) => vec![account.database()],
@@ -87,7 +88,7 @@ pub async fn export(arguments: ExportArguments) -> anyhow::Result<()> {
 
 /// Lists the databases of a store.
 pub async fn databases(arguments: DatabasesArguments) -> anyhow::Result<()> {
-    let store = open_store(&arguments.store.location()?, &arguments.store.options()?).await?;
+    let store = opened(&arguments.store).await?;
     let report = list(store.as_ref()).await?;
     if report.databases.is_empty() {
         log::warn!("the store holds no database");

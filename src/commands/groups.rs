@@ -12,9 +12,10 @@ use crossbar_groups::kazoo::rings::{Call, Element, Module, Told};
 use crossbar_groups::operate::undo;
 use crossbar_groups::store::SharedStore;
 use crossbar_groups::world::World;
-use crossbar_groups::{files, open_store, ringing, using};
+use crossbar_groups::{files, ringing, using};
 
 use super::noticed::noticed;
+use super::opened::opened;
 use super::output::{print, print_json, print_report, status};
 use super::plan;
 
@@ -32,14 +33,14 @@ pub async fn groups(command: GroupsCommand) -> anyhow::Result<ExitCode> {
 }
 
 async fn tell_deleted(arguments: DeletedArguments) -> anyhow::Result<()> {
-    let store = open_store(&arguments.store.location()?, &arguments.store.options()?).await?;
+    let store = opened(&arguments.store).await?;
     print_report(&undo::deleted(store.as_ref(), arguments.account).await?, arguments.json)
 }
 
 async fn restore(arguments: RestoreGroupsArguments) -> anyhow::Result<ExitCode> {
     let RestoreGroupsArguments { store, account, groups, json, notices } = arguments;
     let notices = notices.settings(store.trusted()?)?;
-    let store = open_store(&store.location()?, &store.options()?).await?;
+    let store = opened(&store).await?;
     let restored = async |store: SharedStore, world| undo::restore(store.as_ref(), account, &groups, world).await;
     let report = noticed(store, notices, "undo", restored).await?;
     print_report(&report, json)?;
@@ -48,7 +49,7 @@ async fn restore(arguments: RestoreGroupsArguments) -> anyhow::Result<ExitCode> 
 
 async fn tell_rings(arguments: RingsArguments) -> anyhow::Result<()> {
     let element = element(&arguments)?;
-    let store = open_store(&arguments.store.location()?, &arguments.store.options()?).await?;
+    let store = opened(&arguments.store).await?;
     let named = match arguments.group.as_deref().filter(|_| arguments.callflows) {
         Some(group) => Some(ringing::naming::<anyhow::Error>(store.as_ref(), arguments.account, group).await?),
         None => None,
@@ -69,9 +70,9 @@ async fn tell_rings(arguments: RingsArguments) -> anyhow::Result<()> {
 }
 
 async fn tell_uses(arguments: &UsedByArguments) -> anyhow::Result<()> {
-    let store = open_store(&arguments.store.location()?, &arguments.store.options()?).await?;
+    let store = opened(&arguments.store).await?;
     let used = using::used_by::<anyhow::Error>(store.as_ref(), arguments.account, &arguments.group).await?;
-    if arguments.json { print_json(&used) } else { print(&used.to_string()) }
+    print_report(&used, arguments.json)
 }
 
 /// The element that is to ring.

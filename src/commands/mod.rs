@@ -8,6 +8,7 @@ mod groups;
 mod health;
 mod noticed;
 mod openapi;
+mod opened;
 mod operate;
 mod output;
 mod plan;

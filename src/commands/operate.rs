@@ -18,6 +18,7 @@ use crossbar_groups::{open_or_make_store, open_store};
 
 use super::failure::WrongCommandLine;
 use super::noticed::noticed;
+use super::opened::opened;
 use super::output::{print, print_json, print_report, status};
 
 const CANT_ASK: &str = "can't ask";
@@ -34,7 +35,7 @@ pub async fn views(command: ViewsCommand) -> Done {
         ViewsCommand::Check(scope) => (scope, None),
         ViewsCommand::Install(arguments) => (arguments.scope, Some(arguments.replace)),
     };
-    let store = open_store(&scope.store.location()?, &scope.store.options()?).await?;
+    let store = opened(&scope.store).await?;
     let report = match replace {
         None => views::check(store.as_ref(), scope.account, &bar(scope.json)).await?,
         Some(replace) => views::install(store.as_ref(), scope.account, &replace, &bar(scope.json)).await?,
@@ -58,7 +59,7 @@ pub async fn audit(arguments: AuditArguments) -> Done {
         let why = "--fix asks before it writes, and here is no terminal to ask on: give --yes too";
         return Err(WrongCommandLine(why).into());
     }
-    let store = open_store(&scope.store.location()?, &scope.store.options()?).await?;
+    let store = opened(&scope.store).await?;
     let notices = notices.settings(scope.store.trusted()?)?;
     let report = audit::audit(store.as_ref(), scope.account, &bar(scope.json)).await?;
     let mend = async |store: SharedStore, world| audit::fix(store.as_ref(), &report, world).await;

@@ -7,10 +7,9 @@ use std::time::Duration;
 use anyhow::Context;
 
 use crossbar_groups::api::Schemas;
-use crossbar_groups::background::Background;
 use crossbar_groups::config::{ApplyArguments, ExportPlanArguments, PlanArguments};
+use crossbar_groups::files;
 use crossbar_groups::kazoo::schema;
-use crossbar_groups::metrics::Metrics;
 use crossbar_groups::operate::progress_bar;
 use crossbar_groups::plan::changes::Rules;
 use crossbar_groups::plan::export::Form;
@@ -20,8 +19,9 @@ use crossbar_groups::plan::report::Report;
 use crossbar_groups::plan::{self, Error, Run};
 use crossbar_groups::store::{SharedServer, SharedStore};
 use crossbar_groups::world::World;
-use crossbar_groups::{files, notices, open_store};
 
+use super::noticed::noticed;
+use super::opened::opened;
 use super::output::{print, print_json, print_report, status};
 
 type Done = anyhow::Result<ExitCode>;
@@ -30,7 +30,7 @@ type Done = anyhow::Result<ExitCode>;
 const LARGEST_FILE: u64 = 64;
 
 pub async fn plan(arguments: PlanArguments) -> Done {
-    let store = open_store(&arguments.store.location()?, &arguments.store.options()?).await?;
+    let store = opened(&arguments.store).await?;
     match planned(&arguments, &store, &run()).await? {
         Ok(report) => tell(&report, arguments.json),
         Err(problems) => refuse(&problems, arguments.json),
@@ -39,24 +39,19 @@ pub async fn plan(arguments: PlanArguments) -> Done {
 
 pub async fn apply(arguments: ApplyArguments) -> Done {
     let ApplyArguments { plan: arguments, notices } = arguments;
-    let store = open_store(&arguments.store.location()?, &arguments.store.options()?).await?;
+    let store = opened(&arguments.store).await?;
     let notices = notices.settings(arguments.store.trusted()?)?;
     let run = run();
     let report = match planned(&arguments, &store, &run).await? {
         Ok(report) => report,
         Err(problems) => return refuse(&problems, arguments.json),
     };
-    let (world, background) = (World::real(), Background::here());
-    let metrics = Metrics::new((world.now)());
-    let store = notices::over(store, notices, "apply", world, metrics, &background);
-    let report = plan::apply(store.as_ref(), report, &run, &progress_bar()).await;
-    // until the broker has the notices
-    background.stop().await;
-    tell(&report, arguments.json)
+    let applied = async |store: SharedStore, _| plan::apply(store.as_ref(), report, &run, &progress_bar()).await;
+    tell(&noticed(store, notices, "apply", applied).await, arguments.json)
 }
 
 pub async fn export(arguments: ExportPlanArguments) -> Done {
-    let store = open_store(&arguments.store.location()?, &arguments.store.options()?).await?;
+    let store = opened(&arguments.store).await?;
     let form = if arguments.json { Form::Json } else { Form::Yaml };
     let mut output = BufWriter::new(io::stdout().lock());
     match plan::export(store.as_ref(), &arguments.account, form, &mut output, &progress_bar()).await {
