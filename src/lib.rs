@@ -218,6 +218,8 @@ impl Application {
             let admin_data = admin_data.clone();
             HttpServer::new(move || {
                 let app = App::new().app_data(api.clone()).app_data(admin_data.clone());
+                // most of what is asked is of this version: what is found first costs least
+                let app = app.service(web::scope("/v2").default_service(web::to(api::respond)));
                 let app = if is_apart { app } else { app.configure(admin::routes) };
                 let app = if has_page { app.configure(|config| page::routes(config, is_demo)) } else { app };
                 app.default_service(web::to(api::respond))

@@ -10,6 +10,7 @@ use md5::{Digest, Md5};
 
 use crate::document::{DocId, hex};
 use crate::kazoo::account::{Account, AccountId};
+use crate::kazoo::owners::Mode;
 use crate::kazoo::restrictions::{self, Access, Restrictions, Whose};
 use crate::kazoo::sign_in::{BasicType, Method};
 use crate::kazoo::token::{self, Claims, IdentityKey};
@@ -81,6 +82,8 @@ pub struct Identity {
     own: Arc<Account>,
     /// Whether nothing restricts the account's tokens.
     is_unrestricted: bool,
+    /// Whether nothing restricts it to its user's own groups.
+    sees_all: bool,
     /// When the token ends, in seconds since 1970, if it does.
     pub ends: Option<i64>,
     /// When the oldest of it was read.
@@ -119,8 +122,21 @@ impl Evidence<'_> {
         let own = self.account(account).await?.ok_or(Disbelief::NoAccount)?;
         // where that can't be read, whoever is to be restricted is told
         let is_unrestricted = own.is_superduper_admin || self.nothing_restricts(account).await.unwrap_or(false);
+        let sees_all = self.own_groups_alone(&own, user.as_deref()).await.is_ok_and(|mode| mode.is_none());
         let read_at = self.read_at();
-        Ok(Arc::new(Identity { account, user, method, own, is_unrestricted, ends, read_at }))
+        Ok(Arc::new(Identity { account, user, method, own, is_unrestricted, sees_all, ends, read_at }))
+    }
+
+    /// How an identity is restricted to its user's own groups, and to whose; None: not at all.
+    ///
+    /// Errors: what says so can't be read.
+    pub async fn restricted_to_own<'i>(&self, identity: &'i Identity) -> Result<Option<(Mode, &'i str)>, Error> {
+        if identity.sees_all && self.trusts(identity) {
+            return Ok(None);
+        }
+        let Some(own) = self.account(identity.account).await? else { return Ok(None) };
+        let user = identity.user.as_deref();
+        Ok(self.own_groups_alone(&own, user).await?.zip(user))
     }
 
     /// Whether an identity is to be taken for what was read of it, as remembered evidence is.

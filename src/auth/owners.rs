@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::document::{DocId, Document};
-use crate::kazoo::account::AccountId;
+use crate::kazoo::account::{Account, AccountId};
 use crate::kazoo::documents::is_deleted;
 use crate::kazoo::owners::{self, Config, Mode, is_admin, is_member};
 
@@ -23,14 +23,11 @@ pub enum Wanted<'w> {
 }
 
 impl Evidence<'_> {
-    /// How an identity is restricted to its user's own; None: not at all.
+    /// How a user of an account is restricted to what is the user's own; None: not at all.
     ///
     /// Errors: what says so can't be read.
-    pub async fn restricted_to_own<'i>(&self, identity: &'i Identity) -> Result<Option<(Mode, &'i str)>, Error> {
-        let Some(user) = identity.user.as_deref() else { return Ok(None) };
-        let Some(own) = self.account(identity.account).await?.filter(|own| !own.is_superduper_admin) else {
-            return Ok(None);
-        };
+    pub(super) async fn own_groups_alone(&self, own: &Account, user: Option<&str>) -> Result<Option<Mode>, Error> {
+        let Some(user) = user.filter(|_| !own.is_superduper_admin) else { return Ok(None) };
         let config = match self.owners_config(own.id).await? {
             None if !own.is_reseller => self.reseller_config(&own.ancestors).await?,
             config => config,
@@ -41,7 +38,7 @@ impl Evidence<'_> {
             Err(_) => None,
         };
         let is_admin = owner.is_some_and(|owner| is_admin(owner.priv_level.as_deref()));
-        Ok((!is_admin).then_some((mode, user)))
+        Ok((!is_admin).then_some(mode))
     }
 
     /// Sees that an identity is not restricted to what is another's; gives the user whose groups are shown instead of all.

@@ -1,7 +1,10 @@
 //! JSON from people we don't know: limits that are checked before anything recurses, and small conversions.
 
-use serde::Serialize;
-use serde::de::DeserializeSeed;
+use std::borrow::Cow;
+use std::marker::PhantomData;
+
+use serde::de::{DeserializeSeed, IgnoredAny};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -232,11 +235,20 @@ pub fn first_field(object: &RawValue, key: &str) -> Option<Box<RawValue>> {
 }
 
 /// The fields of an object as they stand, also those whose key stands twice; none of what is no object.
-pub fn fields(object: &RawValue) -> Vec<(String, &RawValue)> {
-    struct Fields;
+pub fn fields(object: &RawValue) -> Vec<(Cow<'_, str>, &RawValue)> {
+    fields_as(object)
+}
 
-    impl<'de> serde::de::Visitor<'de> for Fields {
-        type Value = Vec<(String, &'de RawValue)>;
+/// The keys of an object as they stand; none of what is no object.
+pub fn keys(object: &RawValue) -> Vec<Cow<'_, str>> {
+    fields_as(object).into_iter().map(|(key, IgnoredAny)| key).collect()
+}
+
+fn fields_as<'o, V: Deserialize<'o>>(object: &'o RawValue) -> Vec<(Cow<'o, str>, V)> {
+    struct Fields<V>(PhantomData<V>);
+
+    impl<'de, V: Deserialize<'de>> serde::de::Visitor<'de> for Fields<V> {
+        type Value = Vec<(Cow<'de, str>, V)>;
 
         fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
             f.write_str("an object")
@@ -244,16 +256,23 @@ pub fn fields(object: &RawValue) -> Vec<(String, &RawValue)> {
 
         fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
             let mut fields = Vec::new();
-            while let Some(field) = map.next_entry()? {
-                fields.push(field);
+            while let Some((Key(key), value)) = map.next_entry()? {
+                fields.push((key, value));
             }
             Ok(fields)
         }
     }
 
+    if !object.get().starts_with('{') {
+        return Vec::new();
+    }
     let mut reader = serde_json::Deserializer::from_str(object.get());
-    serde::Deserializer::deserialize_map(&mut reader, Fields).unwrap_or_default()
+    serde::Deserializer::deserialize_map(&mut reader, Fields(PhantomData)).unwrap_or_default()
 }
+
+/// A key, which is copied only where it is escaped.
+#[derive(Deserialize)]
+struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// Any JSON, for property tests.
 #[cfg(test)]

@@ -66,8 +66,8 @@ impl Object {
 
 /// Whether a text stands in JSON as it is. All of it is looked at, many bytes at a time: there is nearly always nothing.
 fn needs_no_escape(text: &str) -> bool {
-    let escaped = |byte| usize::from(byte < 0x20 || byte == b'"' || byte == b'\\');
-    text.bytes().map(escaped).sum::<usize>() == 0
+    let is_escaped = |byte| (byte < 0x20) | (byte == b'"') | (byte == b'\\');
+    !text.bytes().fold(false, |found, byte| found | is_escaped(byte))
 }
 
 #[cfg(test)]

@@ -184,7 +184,7 @@ impl Known {
         let Some(flow) = callflow.get("flow").and_then(Document::from_raw) else { return };
         let rings = flow.text("module").is_some_and(|module| matches!(module.as_str(), "user" | "device"));
         let target = flow.get("data").and_then(|data| property(data, "id"));
-        let Some(target) = target.and_then(|id| json::text(&id)).filter(|_| rings) else { return };
+        let Some(target) = target.and_then(json::text).filter(|_| rings) else { return };
         let numbers =
             callflow.get("numbers").and_then(|numbers| serde_json::from_str::<Vec<String>>(numbers.get()).ok());
         for number in numbers.into_iter().flatten() {

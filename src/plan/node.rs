@@ -111,7 +111,8 @@ impl Json {
         let line = self.breaks.partition_point(|line_end| *line_end < at) + 1;
         let content = match raw.get().as_bytes().first() {
             Some(b'{') => {
-                let fields = json::fields(raw).into_iter().map(|(key, value)| Ok((key, self.node(value)?)));
+                let fields =
+                    json::fields(raw).into_iter().map(|(key, value)| Ok((key.into_owned(), self.node(value)?)));
                 let fields: Vec<_> = fields.collect::<Result<_, Problem>>()?;
                 must_differ(line, fields.iter().map(|(key, _)| key.as_str()))?;
                 Content::Map(fields)

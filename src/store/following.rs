@@ -13,8 +13,8 @@ use futures::stream::{BoxStream, StreamExt, TryStreamExt};
 use moka::sync::Cache;
 use prometheus::core::Collector;
 use prometheus::{IntCounter, IntGauge};
-use tokio::sync::Semaphore;
-use tokio::time::sleep;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{sleep, timeout};
 
 use crate::background::Background;
 use crate::document::{DbName, DocId, Document, Revision};
@@ -22,7 +22,7 @@ use crate::document::{DbName, DocId, Document, Revision};
 use super::mapping::{Mapped, Mapping};
 use super::ready::{Change, Database, Held, Ready};
 use super::rows::{BATCH_BYTES, Batch, in_batches};
-use super::{Changed, Error, Layer, Query, Result, Row, SharedStore, View};
+use super::{Changed, Error, Layer, Query, Result, Row, Sequence, SharedStore, View};
 
 /// How long a database is not tried again after its feed broke, and at the most one that can't be kept, each time longer by
 /// this factor.
@@ -35,6 +35,10 @@ const PAUSING: u64 = 100_000;
 
 /// How many databases are followed at the most: each costs a CouchDB a connection.
 const MOST: usize = 1_000;
+
+/// How often it is seen whether the feed of a database that somebody asks for tells what there is; and how long that may take.
+const CHECK: Duration = Duration::from_secs(5);
+const LATE: Duration = Duration::from_secs(1);
 
 /// How many are loaded at a time.
 const LOADS: usize = 4;
@@ -93,7 +97,11 @@ impl Following {
 
     /// A database that is held true.
     fn live(&self, name: &DbName) -> Option<Arc<Database>> {
-        self.follower.ready.database(name).filter(|database| database.held.is_live())
+        self.follower
+            .ready
+            .database(name)
+            .filter(|database| database.held.is_live())
+            .inspect(|database| database.held.is_asked())
     }
 
     /// Has a database held true, in which something was found, if nobody does yet.
@@ -206,7 +214,7 @@ impl Follower {
         &self,
         name: &DbName,
         database: &Arc<Database>,
-        mut held: Holding<'_>,
+        held: Holding<'_>,
     ) -> std::result::Result<(), Unheld> {
         let loading = self.loads.acquire().await;
         let missing = || Error::MissingDatabase(name.clone());
@@ -220,12 +228,29 @@ impl Follower {
             tried += 1;
         }
         drop(loading);
+        let reached = watch::Sender::new(since.clone());
+        tokio::select! {
+            ended = self.hear(name, database, since, &reached, held) => ended,
+            late = self.check(name, database, reached.subscribe()) => Err(late.into()),
+        }
+    }
+
+    /// Keeps a database as its feed tells that it is.
+    async fn hear(
+        &self,
+        name: &DbName,
+        database: &Database,
+        since: Sequence,
+        reached: &watch::Sender<Sequence>,
+        mut held: Holding<'_>,
+    ) -> std::result::Result<(), Unheld> {
         let mut feed = self.store.follow(name, since);
         while let Some(changed) = feed.next().await {
             let changed = changed?;
             if database.held.is_over() {
                 return Ok(());
             }
+            let last = changed.last().map(|last| last.sequence.clone());
             // once it says that there is nothing more, all that changed before is known
             if changed.is_empty() && held.followed.is_none() {
                 held.followed = Some(self.counts.followed.clone());
@@ -239,8 +264,44 @@ impl Follower {
                     self.ready.change(Change { database: name.clone(), id: Arc::clone(&id), document, rows });
                 });
             }
+            if let Some(last) = last {
+                reached.send_replace(last);
+            }
         }
         Err(Error::Unreachable("the feed of changes ended".to_owned()).into())
+    }
+
+    /// Sees again and again, as long as somebody asks for a database, that its feed tells what there is: one that speaks may
+    /// be behind all the same.
+    ///
+    /// Gives why it is not to be believed.
+    async fn check(&self, name: &DbName, database: &Database, mut reached: watch::Receiver<Sequence>) -> Error {
+        loop {
+            sleep(CHECK).await;
+            if !database.held.was_asked() {
+                continue;
+            }
+            match self.tells(name, &mut reached).await {
+                Ok(false) => return Error::TimedOut("its feed does not tell what changed".to_owned()),
+                Err(error @ Error::MissingDatabase(_)) => return error,
+                // of a fault nothing is concluded
+                Ok(true) | Err(_) => {}
+            }
+        }
+    }
+
+    /// Whether a feed tells in time what there is beyond the place that it has reached.
+    async fn tells(&self, name: &DbName, reached: &mut watch::Receiver<Sequence>) -> Result<bool> {
+        let missing = || Error::MissingDatabase(name.clone());
+        let at = reached.borrow_and_update().clone();
+        if self.store.sequence(name).await?.ok_or_else(missing)? == at {
+            return Ok(true);
+        }
+        // the same place may have two names
+        if self.store.changed(name, &at, 1).await?.ok_or_else(missing)?.is_empty() {
+            return Ok(true);
+        }
+        Ok(timeout(LATE, reached.changed()).await.is_ok())
     }
 
     /// Loads the rows and their documents.

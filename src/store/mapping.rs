@@ -1,27 +1,37 @@
 //! The rows that views have of a document, made by their native twins, and how a key's place among the rows is found.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use icu_collator::options::CollatorOptions;
 use icu_collator::{Collator, CollatorBorrowed, CollatorPreferences};
+use lru::LruCache;
 use serde_json::value::RawValue;
 
 use crate::document::{DbName, Document, json};
 
 use super::{Error, Result, Row, View};
 
+/// How many places of keys are remembered: the same users stand in many groups.
+const REMEMBERED: NonZeroUsize = NonZeroUsize::new(4_096).unwrap();
+
+/// How long a key may be whose place is remembered.
+const SHORT: usize = 64;
+
 /// What rows are made by: the views, and the collation of their keys.
 pub(super) struct Mapping {
     pub(super) views: &'static [View],
     collator: CollatorBorrowed<'static>,
+    remembered: Mutex<LruCache<Box<str>, Box<[u8]>>>,
 }
 
 impl Mapping {
     /// Errors: the collation's data are not there, which are part of this program.
     pub(super) fn new(views: &'static [View]) -> Result<Self> {
         let collator = Collator::try_new(CollatorPreferences::default(), CollatorOptions::default());
-        Ok(Self { views, collator: collator.map_err(|error| Error::Corrupt(error.to_string()))? })
+        let collator = collator.map_err(|error| Error::Corrupt(error.to_string()))?;
+        Ok(Self { views, collator, remembered: Mutex::new(LruCache::new(REMEMBERED)) })
     }
 
     /// The rows that this database's views have of a document.
@@ -54,6 +64,19 @@ impl Mapping {
 
     /// Bytes that sort as CouchDB collates the text: by ICU's root collation.
     pub(super) fn sort_key(&self, key: &str) -> Vec<u8> {
+        if key.len() > SHORT {
+            return self.collated(key);
+        }
+        let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(place) = remembered.get(key) {
+            return place.to_vec();
+        }
+        let place = self.collated(key);
+        remembered.put(key.into(), place.as_slice().into());
+        place
+    }
+
+    fn collated(&self, key: &str) -> Vec<u8> {
         let mut sort_key = Vec::with_capacity(key.len() * 2);
         let Ok(()) = self.collator.write_sort_key_to(key, &mut sort_key);
         sort_key
@@ -73,7 +96,7 @@ fn is_same_value(one: &RawValue, other: &RawValue) -> bool {
 }
 
 /// A document's rows.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Mapped {
     /// The view's number, the key's place in the collation -> key, and the number of the value.
     pub(super) rows: BTreeMap<(usize, Vec<u8>), (String, u32)>,

@@ -1,6 +1,6 @@
 //! `Accept: text/event-stream`: what a list shows, and what happens to it, on every store.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Value, json};
 
-use crate::common::listener::{Event, Listener};
+use crate::common::listener::{Event, Known, Listener, rows};
 use crate::common::{Kind, TestAccount, TestApp, TestStore, block_on, client, couchdb_url, database_url, put};
 use crossbar_groups::auth::Auth;
 use crossbar_groups::metrics::Metrics;
@@ -27,15 +27,6 @@ fn send(app: &TestApp, account: &TestAccount, method: &str, id: &str, data: Valu
     let answer = app.send(method, &path, &account.token, Some(json!({ "data": data })));
     assert_eq!(answer.status, 200, "{}", answer.text());
     answer.json()
-}
-
-/// The rows of a list by their ids.
-fn rows(address: SocketAddr, account: &TestAccount, list: &str) -> BTreeMap<String, Value> {
-    let path = account.path(&format!("{list}?paginate=false"));
-    let headers = [("X-Auth-Token", account.token.as_str())];
-    let answer = client::send(address, "GET", &path, &headers, None).unwrap().json();
-    let rows = answer["data"].as_array().unwrap_or_else(|| panic!("{answer}")).clone();
-    rows.into_iter().map(|row| (row["id"].as_str().unwrap().to_owned(), row)).collect()
 }
 
 fn names(events: &[Event]) -> Vec<&str> {
@@ -101,33 +92,6 @@ fn a_filter_and_a_user_have_lists_of_their_own() {
     }
 }
 
-/// What somebody who listens knows, if it does as it is told.
-#[derive(Default)]
-struct Known {
-    rows: BTreeMap<String, Value>,
-    last: Option<String>,
-    seen: BTreeSet<(String, String)>,
-}
-
-impl Known {
-    fn told(&mut self, event: Event) {
-        self.last = event.id.clone().or(self.last.take());
-        match event.name.as_str() {
-            "listed" => drop(self.rows.insert(event.row_id(), event.data["row"].clone())),
-            "live" => {}
-            name => {
-                let revision = (event.row_id(), event.data["revision"].as_str().unwrap().to_owned());
-                assert!(self.seen.insert(revision.clone()), "{revision:?} is told twice");
-                match name {
-                    "created" | "edited" => drop(self.rows.insert(event.row_id(), event.data["row"].clone())),
-                    "deleted" => drop(self.rows.remove(&event.row_id())),
-                    name => panic!("{name}"),
-                }
-            }
-        }
-    }
-}
-
 /// Makes, changes and deletes groups, one after the other; whether a write is refused does not matter.
 fn write(address: SocketAddr, account: &TestAccount, random: &mut fastrand::Rng, writes: usize, from: usize) {
     for _ in 0..writes {
@@ -143,12 +107,6 @@ fn write(address: SocketAddr, account: &TestAccount, random: &mut fastrand::Rng,
         let headers = [("X-Auth-Token", account.token.as_str()), ("Content-Type", "application/json")];
         client::send(address, method, &path, &headers, Some(body.as_bytes())).unwrap();
     }
-}
-
-/// Listens from where it was cut off until it knows all.
-fn catch_up(address: SocketAddr, account: &TestAccount, known: &mut Known) {
-    let mut listener = Listener::start(address, &account.path("groups"), &account.token, known.last.as_deref());
-    listener.until("live").into_iter().for_each(|event| known.told(event));
 }
 
 #[test]
@@ -185,7 +143,7 @@ fn whoever_is_cut_off_goes_on_where_it_was() {
                 app = TestApp::unlimited(test.store());
             }
             // nobody writes now
-            catch_up(app.address, &account, &mut known);
+            known.catch_up(app.address, &account);
             assert_eq!(known.rows, rows(app.address, &account, "groups"), "{round}");
         }
         assert!(known.seen.len() > 100, "{}", known.seen.len());
@@ -201,7 +159,7 @@ fn a_killed_service_is_gone_on_with() {
         let mut known = Known::default();
         for round in 0..3 {
             let served = test.served(&[]);
-            catch_up(served.address, &account, &mut known);
+            known.catch_up(served.address, &account);
             let mut listener =
                 Listener::start(served.address, &account.path("groups"), &account.token, known.last.as_deref());
             listener.until("live").into_iter().for_each(|event| known.told(event));
@@ -214,7 +172,7 @@ fn a_killed_service_is_gone_on_with() {
             served.signal("-KILL");
         }
         let served = test.served(&[]);
-        catch_up(served.address, &account, &mut known);
+        known.catch_up(served.address, &account);
         assert_eq!(known.rows, rows(served.address, &account, "groups"));
         assert!(known.seen.len() > 20, "{}", known.seen.len());
     }

@@ -50,7 +50,7 @@ fn build(reading: &Reading, element: &Element, call: &Call, device: &Device) -> 
     if !device.can_call_self && call.user.is_some() && call.user == endpoint.user {
         return Err(Why::CallingUser);
     }
-    if endpoint.layers().any(|layer| at(layer, "do_not_disturb", "enabled").is_some_and(|raw| said(&raw))) {
+    if endpoint.layers().any(|layer| at(layer, "do_not_disturb", "enabled").is_some_and(said)) {
         return Err(Why::DoNotDisturb);
     }
     if call.is_of_queue && endpoint.device.is_some_and(|device| device.get("exclude_from_queues").is_some_and(said)) {
@@ -116,7 +116,7 @@ impl<'r> Endpoint<'r> {
     /// Where calls are forwarded: as the device says, if it does, else as account, device and owner say together, the last
     /// of them first. A forward of direct calls alone does not count in a ring group.
     fn forward(&self, is_direct: bool) -> Option<Forward> {
-        let own = self.device.filter(|device| at(device, "call_forward", "enabled").is_some_and(|raw| said(&raw)));
+        let own = self.device.filter(|device| at(device, "call_forward", "enabled").is_some_and(said));
         let field = |key: &str| match own {
             Some(device) => at(device, "call_forward", key),
             None => self.layers().filter_map(|layer| at(layer, "call_forward", key)).last(),
@@ -150,6 +150,6 @@ fn denied(raw: &RawValue) -> bool {
 }
 
 /// A field of an object in a document.
-fn at(document: &Document, object: &str, field: &str) -> Option<Box<RawValue>> {
+fn at<'d>(document: &'d Document, object: &str, field: &str) -> Option<&'d RawValue> {
     property(document.get(object)?, field)
 }

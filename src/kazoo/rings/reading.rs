@@ -230,7 +230,7 @@ pub fn owners(device: &Document) -> Vec<String> {
 /// The users who are signed in at a device.
 pub(super) fn hotdesk_users(device: &Document) -> Vec<String> {
     let users = device.get("hotdesk").and_then(|hotdesk| property(hotdesk, "users"));
-    users.as_deref().map(properties).unwrap_or_default().into_iter().map(|(id, _)| id).collect()
+    users.map(properties).unwrap_or_default().into_iter().map(|(id, _)| id.into_owned()).collect()
 }
 
 /// The one user who is signed in at a device.

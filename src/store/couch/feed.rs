@@ -27,7 +27,38 @@ const SILENCE: Duration = HEARTBEAT.saturating_mul(3);
 #[derive(Deserialize)]
 pub(super) struct About {
     update_seq: Box<RawValue>,
+    /// When it was made, in seconds since 1970; 0 or nothing where that is not known.
+    instance_start_time: Option<Box<RawValue>>,
 }
+
+impl About {
+    fn made(&self) -> String {
+        self.instance_start_time.as_deref().map(text).unwrap_or_default()
+    }
+}
+
+/// A place in a database's history: a database that is made anew under the same name begins another.
+struct Place<'s> {
+    /// When the database was made.
+    made: &'s str,
+    /// What CouchDB calls the place.
+    seq: &'s str,
+}
+
+impl<'s> Place<'s> {
+    /// None where it is none that this store names. What CouchDB takes besides (`now`) is no place either.
+    fn of(sequence: &'s Sequence) -> Option<Self> {
+        let (made, seq) = sequence.as_str().split_once(MADE)?;
+        seq.starts_with(|c: char| c.is_ascii_digit()).then_some(Self { made, seq })
+    }
+
+    fn named(made: &str, seq: &RawValue) -> Sequence {
+        Sequence::new(format!("{made}{MADE}{}", text(seq)))
+    }
+}
+
+/// What stands between the two.
+const MADE: char = ':';
 
 /// What `_changes` tells.
 #[derive(Deserialize)]
@@ -65,7 +96,7 @@ struct End {
 }
 
 impl Change {
-    fn into_changed(self) -> Result<Changed> {
+    fn into_changed(self, made: &str) -> Result<Changed> {
         let revision = self.changes.first().and_then(|leaf| leaf.rev.parse().ok());
         let revision = revision.ok_or_else(|| Error::Nonsense(format!("{} changed without a revision", self.id)))?;
         let document = match self.doc {
@@ -73,20 +104,28 @@ impl Change {
             Some(document) => Some(Arc::new(document)),
             None => return Err(Error::Nonsense(format!("{} changed, and is not shown", self.id))),
         };
-        Ok(Changed { sequence: sequence(&self.seq), id: self.id.into(), revision, document })
+        Ok(Changed { sequence: Place::named(made, &self.seq), id: self.id.into(), revision, document })
     }
 }
 
-/// A place as it is asked for: CouchDB names it by a text, and others by a number.
-fn sequence(raw: &RawValue) -> Sequence {
-    Sequence::new(json::text(raw).unwrap_or_else(|| raw.get().to_owned()))
+/// What is a text in CouchDB, and a number elsewhere.
+fn text(raw: &RawValue) -> String {
+    json::text(raw).unwrap_or_else(|| raw.get().to_owned())
 }
 
 impl Couch {
     /// [`Store::sequence`](super::super::Store::sequence)
     pub(super) async fn sequence_of(&self, database: &DbName) -> Result<Option<Sequence>> {
-        let about = self.read(&Request::get(&[database.as_str()]), Answer::about).await?;
-        Ok(about.map(|about| sequence(&about.update_seq)))
+        Ok(self.about(database).await?.map(|about| Place::named(&about.made(), &about.update_seq)))
+    }
+
+    async fn about(&self, database: &DbName) -> Result<Option<About>> {
+        self.read(&Request::get(&[database.as_str()]), Answer::about).await
+    }
+
+    /// Whether a database is still the one that was made then.
+    async fn is_of(&self, database: &DbName, made: &str) -> Result<bool> {
+        Ok(self.about(database).await?.is_some_and(|about| about.made() == made))
     }
 
     /// [`Store::changed`](super::super::Store::changed)
@@ -96,55 +135,61 @@ impl Couch {
         since: &Sequence,
         most: usize,
     ) -> Result<Option<Vec<Changed>>> {
-        // what CouchDB takes besides (`now`) is no place
-        if !since.as_str().starts_with(|c: char| c.is_ascii_digit()) {
+        let Some(Place { made, seq }) = Place::of(since) else { return Ok(None) };
+        let limit = ("limit", most.min(AT_ONCE).to_string());
+        let request = changes(database, seq).parameters([limit]).pace(Pace::Slow);
+        let changes = match self.ask(&request, Answer::changes).await? {
+            Said::Done(changes) => changes.results,
+            Said::Refused(Refusal { status: StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST, .. }) => return Ok(None),
+            refused @ Said::Refused(_) => return refused.done().map(|_| None),
+        };
+        // of a place that it never had, a database tells all that it holds, but not what is no longer there
+        if !self.is_of(database, made).await? {
             return Ok(None);
         }
-        let limit = ("limit", most.min(AT_ONCE).to_string());
-        let request = changes(database, since).parameters([limit]).pace(Pace::Slow);
-        match self.ask(&request, Answer::changes).await? {
-            Said::Done(changes) => {
-                changes.results.into_iter().map(Change::into_changed).collect::<Result<_>>().map(Some)
-            }
-            Said::Refused(Refusal { status: StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST, .. }) => Ok(None),
-            refused @ Said::Refused(_) => refused.done().map(|_| None),
-        }
+        changes.into_iter().map(|change| change.into_changed(made)).collect::<Result<_>>().map(Some)
     }
 
     /// [`Store::follow`](super::super::Store::follow)
     pub(super) fn changes<'a>(&'a self, database: &'a DbName, since: Sequence) -> BoxStream<'a, Result<Vec<Changed>>> {
-        let opened = async move { Ok(Feed::new(self.opened(database, &since).await?, self.longest_answer)) };
+        let opened = async move { self.opened(database, &since).await };
         let batches = |feed| stream::try_unfold(feed, async |mut feed: Feed| Ok(Some((feed.next().await?, feed))));
         stream::once(opened).map_ok(batches).try_flatten().boxed()
     }
 
-    async fn opened(&self, database: &DbName, since: &Sequence) -> Result<Response> {
+    async fn opened(&self, database: &DbName, since: &Sequence) -> Result<Feed> {
+        let missing = || Error::MissingDatabase(database.clone());
+        let Place { made, seq } = Place::of(since).ok_or_else(missing)?;
         let heartbeat = ("heartbeat", HEARTBEAT.as_millis().to_string());
-        let request = changes(database, since).parameters([("feed", "continuous".to_owned()), heartbeat]);
+        let request = changes(database, seq).parameters([("feed", "continuous".to_owned()), heartbeat]);
         let response = self.nodes.open(&request, SILENCE).await?;
         match response.status() {
-            StatusCode::OK => Ok(response),
-            StatusCode::NOT_FOUND => Err(Error::MissingDatabase(database.clone())),
+            StatusCode::OK if self.is_of(database, made).await? => {
+                Ok(Feed::new(response, self.longest_answer, made.to_owned()))
+            }
+            StatusCode::OK | StatusCode::NOT_FOUND => Err(missing()),
             status => Err(Error::Refused(format!("no changes of {database}: {status}"))),
         }
     }
 }
 
-fn changes(database: &DbName, since: &Sequence) -> Request {
-    let parameters = [("since", since.as_str().to_owned()), ("include_docs", "true".to_owned())];
+fn changes(database: &DbName, seq: &str) -> Request {
+    let parameters = [("since", seq.to_owned()), ("include_docs", "true".to_owned())];
     Request::get(&[database.as_str(), "_changes"]).parameters(parameters)
 }
 
 /// A feed that is read as it comes.
 struct Feed {
     response: Response,
+    /// When the database was made whose it is.
+    made: String,
     lines: Lines,
     is_over: bool,
 }
 
 impl Feed {
-    fn new(response: Response, longest: usize) -> Self {
-        Self { response, lines: Lines::new(longest), is_over: false }
+    fn new(response: Response, longest: usize, made: String) -> Self {
+        Self { response, made, lines: Lines::new(longest), is_over: false }
     }
 
     /// The changes that are there, when there are some; none, where it says that there are none.
@@ -159,7 +204,7 @@ impl Feed {
             while let Some(line) = self.lines.next()? {
                 lines += 1;
                 match read(&line)? {
-                    Some(Line::Change(change)) => changed.push(change.into_changed()?),
+                    Some(Line::Change(change)) => changed.push(change.into_changed(&self.made)?),
                     Some(Line::End) => self.is_over = true,
                     None => {}
                 }
@@ -264,13 +309,13 @@ mod tests {
     fn what_lines_say() {
         let line = r#"{"seq":"5-g1AAA","id":"a","changes":[{"rev":"1-b"}],"doc":{"_id":"a","_rev":"1-b"}}"#;
         let Some(Line::Change(change)) = read(line.as_bytes()).unwrap() else { panic!("no change") };
-        let changed = change.into_changed().unwrap();
-        assert_eq!((changed.sequence.as_str(), &*changed.id), ("5-g1AAA", "a"));
+        let changed = change.into_changed("17").unwrap();
+        assert_eq!((changed.sequence.as_str(), &*changed.id), ("17:5-g1AAA", "a"));
         assert_eq!(changed.document.unwrap().to_json(), r#"{"_id":"a","_rev":"1-b"}"#);
         let gone = r#"{"seq":5,"id":"a","changes":[{"rev":"2-b"}],"deleted":true,"doc":{"_id":"a","_deleted":true}}"#;
         let Some(Line::Change(change)) = read(gone.as_bytes()).unwrap() else { panic!("no change") };
-        let changed = change.into_changed().unwrap();
-        assert_eq!((changed.sequence.as_str(), changed.document.is_none()), ("5", true));
+        let changed = change.into_changed("").unwrap();
+        assert_eq!((changed.sequence.as_str(), changed.document.is_none()), (":5", true));
         assert!(read(b" \r").unwrap().is_none());
         assert!(matches!(read(br#"{"last_seq":"5-x","pending":0}"#).unwrap(), Some(Line::End)));
         assert!(read(b"<html>").is_err());

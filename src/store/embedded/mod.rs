@@ -12,6 +12,7 @@ mod many;
 mod opened;
 mod rows;
 mod snapshot;
+mod sweep;
 mod tables;
 mod writer;
 

@@ -10,12 +10,13 @@ use redb::{ReadableTable, Table, WriteTransaction};
 
 use crate::document::{DbName, Document, Revision, json};
 
-use super::super::mapping::Mapping;
+use super::super::mapping::{Mapped, Mapping};
 use super::super::ready::Change;
 use super::super::{ATTACHMENTS, Error, Result};
 use super::behind::{Ahead, Behind, SMALL};
 use super::history::History;
 use super::layout::{CONTENTS, DATABASES, DOCUMENTS, RowTables, failed, stored};
+use super::sweep::Sweep;
 
 /// The tables, in a transaction that writes.
 pub(super) struct Tables<'t> {
@@ -26,13 +27,14 @@ pub(super) struct Tables<'t> {
     behind: Behind<'t>,
     contents: Table<'t, (&'static str, &'static str, &'static str), &'static [u8]>,
     history: History<'t>,
+    sweep: &'t mut Sweep,
     changes: Vec<Change>,
     written: usize,
 }
 
 impl<'t> Tables<'t> {
-    /// Opens them.
-    pub(super) fn open(transaction: &'t WriteTransaction, mapping: &'t Mapping) -> Result<Self> {
+    /// Opens them. If the transaction fails, what `sweep` is then is none that happened.
+    pub(super) fn open(transaction: &'t WriteTransaction, mapping: &'t Mapping, sweep: &'t mut Sweep) -> Result<Self> {
         Ok(Self {
             mapping,
             databases: transaction.open_table(DATABASES).map_err(failed)?,
@@ -41,6 +43,7 @@ impl<'t> Tables<'t> {
             behind: Behind::open(transaction)?,
             contents: transaction.open_table(CONTENTS).map_err(failed)?,
             history: History::open(transaction)?,
+            sweep,
             changes: Vec::new(),
             written: 0,
         })
@@ -85,6 +88,7 @@ impl<'t> Tables<'t> {
         let json = document.to_json();
         if json.len().max(existing.map_or(0, Document::bytes)) <= SMALL {
             self.behind.note(database, id, existing)?;
+            self.sweep.keep(database, id, &rows);
         } else {
             let rows_of = self.behind.take_one(database, id)?.map(|ahead| ahead.rows_of);
             let rows_of = rows_of.as_ref().map_or(existing, Option::as_ref);
@@ -112,10 +116,10 @@ impl<'t> Tables<'t> {
 
     /// Brings rows up to some documents after a place, if more than may be are behind: twice as many as were written, so
     /// that they become fewer.
-    pub(super) fn keep_up(&mut self, after: &mut (String, String)) -> Result<()> {
+    pub(super) fn keep_up(&mut self) -> Result<()> {
         let mut left = usize::try_from(self.behind.too_many()?).unwrap_or(usize::MAX).min(2 * self.changes.len());
         while left > 0 {
-            let ahead = self.behind.take_some(after, left)?;
+            let ahead = self.behind.take_some(&mut self.sweep.after, left)?;
             left = left.saturating_sub(ahead.len().max(1));
             self.bring_up(ahead)?;
         }
@@ -124,18 +128,26 @@ impl<'t> Tables<'t> {
 
     fn bring_up(&mut self, ahead: Vec<Ahead>) -> Result<()> {
         for Ahead { database, id, rows_of } in ahead {
-            let map = |document: Option<Document>| document.map(|of| self.mapping.map(&database, &of));
-            let document = match self.document(&database, &id) {
-                Err(Error::Corrupt(why)) => {
-                    log::error!("{database}: {id} has no rows: {why}");
-                    None
-                }
-                document => document?,
+            let old = rows_of.map(|of| self.mapping.map(&database, &of)).unwrap_or_default();
+            let new = match self.sweep.take(&database, &id) {
+                Some(rows) => rows,
+                None => self.mapped(&database, &id)?,
             };
-            let (old, new) = (map(rows_of), map(document));
-            self.rows.replace(&database, &id, &old.unwrap_or_default(), &new.unwrap_or_default())?;
+            self.rows.replace(&database, &id, &old, &new)?;
         }
         Ok(())
+    }
+
+    /// The rows of a document as it is now.
+    fn mapped(&self, database: &DbName, id: &str) -> Result<Mapped> {
+        let document = match self.document(database, id) {
+            Err(Error::Corrupt(why)) => {
+                log::error!("{database}: {id} has no rows: {why}");
+                None
+            }
+            document => document?,
+        };
+        Ok(document.map(|document| self.mapping.map(database, &document)).unwrap_or_default())
     }
 
     /// Keeps the attachments that the document names by a stub, writes those that it brings, and drops the others.

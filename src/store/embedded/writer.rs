@@ -12,6 +12,7 @@ use super::super::ready::Ready;
 use super::super::{Error, Result};
 use super::file::File;
 use super::history::Followers;
+use super::sweep::Sweep;
 use super::tables::{Incoming, Tables};
 
 /// How many writes share a commit at the most, and after how many bytes of documents no other joins them.
@@ -26,8 +27,8 @@ pub(super) struct Writer {
     followers: Followers,
     /// Held from before a commit until what is ready is as the file is.
     settling: sync::Mutex<()>,
-    /// Up to which document rows were brought up last.
-    swept: Mutex<(String, String)>,
+    /// What the last transaction left of it.
+    sweep: Mutex<Sweep>,
 }
 
 #[derive(Default)]
@@ -64,7 +65,7 @@ impl Writer {
             waiting: Mutex::default(),
             followers: Followers::default(),
             settling: sync::Mutex::default(),
-            swept: Mutex::default(),
+            sweep: Mutex::default(),
         })
     }
 
@@ -146,8 +147,10 @@ impl Writer {
         let mut planned = Vec::with_capacity(writes.len());
         let mut is_begun = false;
         let settling = self.settling.blocking_lock();
+        // of a transaction that fails nothing is left
+        let mut sweep = std::mem::take(&mut *lock(&self.sweep));
         let committed = self.file.redb.write(|transaction| {
-            let mut tables = Tables::open(transaction, &self.file.mapping)?;
+            let mut tables = Tables::open(transaction, &self.file.mapping, &mut sweep)?;
             while tables.written() < MOST_BYTES
                 && let Some(Write { database, id, plan }) = writes.pop_front()
             {
@@ -164,10 +167,11 @@ impl Writer {
             for database in &behind {
                 tables.catch_up(database)?;
             }
-            tables.keep_up(&mut lock(&self.swept))?;
+            tables.keep_up()?;
             Ok(tables.into_changes())
         });
         let committed = committed.map(|(changes, last)| {
+            *lock(&self.sweep) = sweep;
             for change in changes {
                 self.ready.change(change);
             }

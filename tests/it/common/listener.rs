@@ -1,10 +1,13 @@
 //! One who listens to a stream of events, over a connection of its own.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use serde_json::Value;
+
+use super::{TestAccount, client};
 
 /// An event.
 #[derive(Debug, Clone, PartialEq)]
@@ -95,6 +98,60 @@ impl Listener {
         chunk.truncate(size);
         (size > 0).then(|| String::from_utf8(chunk).unwrap())
     }
+}
+
+/// What somebody who listens to a list of groups knows, who does as it is told.
+#[derive(Default)]
+pub struct Known {
+    /// By their ids.
+    pub rows: BTreeMap<String, Value>,
+    pub last: Option<String>,
+    pub seen: BTreeSet<(String, String)>,
+    is_beginning: bool,
+}
+
+impl Known {
+    /// Listens from where it was cut off.
+    pub fn listen(&mut self, address: SocketAddr, account: &TestAccount) -> Listener {
+        self.is_beginning = true;
+        Listener::start(address, &account.path("groups"), &account.token, self.last.as_deref())
+    }
+
+    /// The same until it knows all.
+    pub fn catch_up(&mut self, address: SocketAddr, account: &TestAccount) {
+        self.listen(address, account).until("live").into_iter().for_each(|event| self.told(event));
+    }
+
+    pub fn told(&mut self, event: Event) {
+        // a list that begins anew
+        let begins = event.name == "listed" || event.name == "live" && event.data["rows"] == 0;
+        if std::mem::take(&mut self.is_beginning) && begins {
+            *self = Self::default();
+        }
+        self.last = event.id.clone().or(self.last.take());
+        match event.name.as_str() {
+            "listed" => drop(self.rows.insert(event.row_id(), event.data["row"].clone())),
+            "live" => {}
+            name => {
+                let revision = (event.row_id(), event.data["revision"].as_str().unwrap().to_owned());
+                assert!(self.seen.insert(revision.clone()), "{revision:?} is told twice");
+                match name {
+                    "created" | "edited" => drop(self.rows.insert(event.row_id(), event.data["row"].clone())),
+                    "deleted" => drop(self.rows.remove(&event.row_id())),
+                    name => panic!("{name}"),
+                }
+            }
+        }
+    }
+}
+
+/// The rows of a list by their ids.
+pub fn rows(address: SocketAddr, account: &TestAccount, list: &str) -> BTreeMap<String, Value> {
+    let path = account.path(&format!("{list}?paginate=false"));
+    let headers = [("X-Auth-Token", account.token.as_str())];
+    let answer = client::send(address, "GET", &path, &headers, None).unwrap().json();
+    let rows = answer["data"].as_array().unwrap_or_else(|| panic!("{answer}")).clone();
+    rows.into_iter().map(|row| (row["id"].as_str().unwrap().to_owned(), row)).collect()
 }
 
 /// The event of a block; None if it is a comment, or says when to come back.

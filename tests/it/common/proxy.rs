@@ -13,7 +13,16 @@ pub struct Proxy {
     /// The connections that go through it; None while it is cut.
     through: Arc<Mutex<Option<Vec<TcpStream>>>>,
     loses_answers: Arc<AtomicBool>,
+    mutes_feeds: Arc<AtomicBool>,
     carried: Arc<AtomicUsize>,
+}
+
+/// What becomes of a piece of what is carried.
+enum Piece {
+    Passes,
+    IsLost,
+    /// The connection ends with it.
+    Ends,
 }
 
 impl Proxy {
@@ -26,10 +35,11 @@ impl Proxy {
             address: listener.local_addr().unwrap(),
             through: Arc::new(Mutex::new(Some(Vec::new()))),
             loses_answers: Arc::default(),
+            mutes_feeds: Arc::default(),
             carried: Arc::default(),
         };
         let (shared, loses_answers) = (Arc::clone(&proxy.through), Arc::clone(&proxy.loses_answers));
-        let carried = Arc::clone(&proxy.carried);
+        let (carried, mutes_feeds) = (Arc::clone(&proxy.carried), Arc::clone(&proxy.mutes_feeds));
         thread::spawn(move || {
             for client in listener.incoming() {
                 let (client, mut through) = (client.unwrap(), shared.lock().unwrap());
@@ -39,15 +49,25 @@ impl Proxy {
                 let (asks, answers) = (both(&client, &server), both(&server, &client));
                 let loses = Arc::new(AtomicBool::new(false));
                 let (lost, loses_answers) = (Arc::clone(&loses), Arc::clone(&loses_answers));
+                let is_feed = Arc::new(AtomicBool::new(false));
+                let (of_feed, mutes_feeds) = (Arc::clone(&is_feed), Arc::clone(&mutes_feeds));
                 let carried = Arc::clone(&carried);
                 carry(asks, move |chunk| {
                     carried.fetch_add(1, Ordering::SeqCst);
                     if chunk.starts_with(b"PUT ") && loses_answers.load(Ordering::SeqCst) {
                         loses.store(true, Ordering::SeqCst);
                     }
-                    true
+                    is_feed.store(has(chunk, b"feed=continuous"), Ordering::SeqCst);
+                    Piece::Passes
                 });
-                carry(answers, move |_| !lost.load(Ordering::SeqCst));
+                carry(answers, move |chunk| {
+                    let is_mute = of_feed.load(Ordering::SeqCst) && mutes_feeds.load(Ordering::SeqCst);
+                    match lost.load(Ordering::SeqCst) {
+                        true => Piece::Ends,
+                        false if is_mute && has(chunk, b"\"seq\":") => Piece::IsLost,
+                        false => Piece::Passes,
+                    }
+                });
                 through.extend([client, server]);
             }
         });
@@ -80,6 +100,11 @@ impl Proxy {
         self.carried.load(Ordering::SeqCst)
     }
 
+    /// From now on, feeds of changes say that they are there, and nothing else.
+    pub fn mute_feeds(&self) {
+        self.mutes_feeds.store(true, Ordering::SeqCst);
+    }
+
     /// From now on, whoever sends an HTTP PUT is hung up on when its answer comes.
     pub fn lose_answers_to_puts(&self) {
         self.loses_answers.store(true, Ordering::SeqCst);
@@ -90,17 +115,25 @@ fn both(from: &TcpStream, to: &TcpStream) -> (TcpStream, TcpStream) {
     (from.try_clone().unwrap(), to.try_clone().unwrap())
 }
 
-/// Carries what comes, as long as it may pass.
-fn carry((mut from, mut to): (TcpStream, TcpStream), mut may_pass: impl FnMut(&[u8]) -> bool + Send + 'static) {
+fn has(chunk: &[u8], text: &[u8]) -> bool {
+    chunk.windows(text.len()).any(|part| part == text)
+}
+
+/// Carries what comes, as `fate` says of each piece.
+fn carry((mut from, mut to): (TcpStream, TcpStream), mut fate: impl FnMut(&[u8]) -> Piece + Send + 'static) {
     thread::spawn(move || {
         let mut carry = || -> io::Result<()> {
             let mut chunk = [0; 16 * 1024];
             loop {
                 let read = from.read(&mut chunk)?;
-                if read == 0 || !may_pass(&chunk[..read]) {
+                if read == 0 {
                     return Ok(());
                 }
-                to.write_all(&chunk[..read])?;
+                match fate(&chunk[..read]) {
+                    Piece::Passes => to.write_all(&chunk[..read])?,
+                    Piece::IsLost => {}
+                    Piece::Ends => return Ok(()),
+                }
             }
         };
         // whichever way it ends, it has ended
