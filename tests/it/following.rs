@@ -192,13 +192,14 @@ fn at_each_quiet_moment_what_is_kept_is_what_couchdb_holds() {
     let mut random = fastrand::Rng::with_seed(5);
     let mut hearing: [Hearing; 3] = Default::default();
     let mut left = changes();
+    let most_at_a_time = (left / 30).max(60);
     let mut rounds = 0;
     while left > 0 {
         rounds += 1;
         if rounds % 2 == 1 {
             until_followed(&following, &accounts);
         }
-        for _ in 0..random.usize(1..60).min(left) {
+        for _ in 0..random.usize(1..most_at_a_time).min(left) {
             left -= 1;
             let account = random.choice(&accounts).unwrap();
             change(&other, account, &mut random);

@@ -142,7 +142,13 @@ impl Schema {
         let known = || data.iter().filter(|(name, _)| is_known(name));
         let values: usize = known().map(|(_, raw)| cursor::values(raw)).sum();
         must_be_few(values.max(data.len()), limits)?;
-        let tree = known().map(|(name, raw)| (name.to_owned(), json::tree(raw).unwrap_or_default())).collect();
+        let takes_any_object =
+            |name: &str| !looks_at_all && properties.and_then(|known| known.get(name)).is_some_and(takes_any_object);
+        let looked_at = |name: &str, raw: &RawValue| match raw.get().starts_with('{') && takes_any_object(name) {
+            true => json!({}),
+            false => json::tree(raw).unwrap_or_default(),
+        };
+        let tree = known().map(|(name, raw)| (name.to_owned(), looked_at(name, raw))).collect();
         let errors = self.errors(&Value::Object(tree), limits.findings);
         if errors.is_empty() { Ok(data) } else { Err(errors) }
     }
@@ -229,6 +235,14 @@ impl Schema {
     }
 }
 
+/// Whether rules ask for an object, and do not look into it.
+fn takes_any_object(rules: &Value) -> bool {
+    let says_nothing =
+        |keyword: &str| matches!(keyword, "type" | "default" | "description" | "title" | "support_level");
+    rules["type"] == "object"
+        && rules.as_object().is_some_and(|rules| rules.keys().all(|keyword| says_nothing(keyword)))
+}
+
 /// Errors: there are more values than are checked.
 fn must_be_few(values: usize, Limits { values: most, .. }: Limits) -> Result<(), ValidationErrors> {
     if values <= most {
@@ -277,6 +291,24 @@ mod tests {
                     {"type": {"message": "Value did not match type(s): string", "target": "string", "value": 7}},
             })
         );
+    }
+
+    #[test]
+    fn what_an_object_holds_is_looked_at_where_a_rule_does() {
+        let endpoints = |rules: &str| {
+            let schema = format!(r#"{{"properties":{{"endpoints":{{"type":"object"{rules}}}}}}}"#);
+            let schema = Schema::new(GROUPS, &Document::parse(&schema).unwrap(), &BTreeMap::new());
+            move |endpoints: &str| {
+                let data = Document::parse(&format!(r#"{{"endpoints":{endpoints}}}"#)).unwrap();
+                schema.validate(data, LIMITS).is_ok()
+            }
+        };
+        let any = endpoints(r#","default":{},"description":"x""#);
+        assert!(any("{}") && any(r#"{"a":{"type":7}}"#) && !any("[]") && !any("null"));
+        let few = endpoints(r#","maxProperties":1"#);
+        assert!(few(r#"{"a":1}"#) && !few(r#"{"a":1,"b":2}"#));
+        let typed = endpoints(r#","additionalProperties":{"type":"object"}"#);
+        assert!(typed(r#"{"a":{}}"#) && !typed(r#"{"a":1}"#));
     }
 
     #[test]
