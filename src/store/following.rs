@@ -43,10 +43,8 @@ const LATE: Duration = Duration::from_secs(1);
 /// How many are loaded at a time.
 const LOADS: usize = 4;
 
-/// How often a database is loaded before it is taken for one of other views, and how long after the time before: somebody
-/// may just have written.
-const TRIES: u32 = 3;
-const BETWEEN_TRIES: Duration = Duration::from_millis(500);
+/// How many documents may be written while a database is loaded.
+const MOST_DOUBTFUL: usize = 1_000;
 
 /// Keeps what is asked for most of a store that others write too.
 pub struct Following {
@@ -180,6 +178,9 @@ enum Unheld {
     Failed(Error),
 }
 
+/// Documents of which a view gave another row than its twin, and what it gave.
+type Doubtful = HashMap<Arc<str>, String>;
+
 impl From<Error> for Unheld {
     fn from(error: Error) -> Self {
         Self::Failed(error)
@@ -219,28 +220,24 @@ impl Follower {
         let loading = self.loads.acquire().await;
         let missing = || Error::MissingDatabase(name.clone());
         let since = self.store.sequence(name).await?.ok_or_else(missing)?;
-        let mut tried = 1;
-        while let Err(unheld) = self.load(name, database).await {
-            if tried == TRIES || !matches!(unheld, Unheld::Never(_)) {
-                return Err(unheld);
-            }
-            sleep(BETWEEN_TRIES * tried).await;
-            tried += 1;
-        }
+        let doubtful = self.load(name, database).await?;
         drop(loading);
         let reached = watch::Sender::new(since.clone());
         tokio::select! {
-            ended = self.hear(name, database, since, &reached, held) => ended,
+            ended = self.hear(name, database, since, doubtful, &reached, held) => ended,
             late = self.check(name, database, reached.subscribe()) => Err(late.into()),
         }
     }
 
     /// Keeps a database as its feed tells that it is.
+    ///
+    /// Errors: a doubtful document has not changed; the feed ends.
     async fn hear(
         &self,
         name: &DbName,
         database: &Database,
         since: Sequence,
+        mut doubtful: Doubtful,
         reached: &watch::Sender<Sequence>,
         mut held: Holding<'_>,
     ) -> std::result::Result<(), Unheld> {
@@ -253,12 +250,17 @@ impl Follower {
             let last = changed.last().map(|last| last.sequence.clone());
             // once it says that there is nothing more, all that changed before is known
             if changed.is_empty() && held.followed.is_none() {
+                if let Some(why) = doubtful.into_values().next() {
+                    return Err(Unheld::Never(why));
+                }
+                doubtful = Doubtful::new();
                 held.followed = Some(self.counts.followed.clone());
                 self.counts.followed.inc();
                 database.held.is_caught_up();
             }
             for change in changed {
                 let Changed { id, revision, document, .. } = change;
+                doubtful.remove(&id);
                 let rows = document.as_ref().map(|of| self.mapping.map(name, of)).unwrap_or_default();
                 database.own_writes.told(&id, &revision, || {
                     self.ready.change(Change { database: name.clone(), id: Arc::clone(&id), document, rows });
@@ -304,14 +306,16 @@ impl Follower {
         Ok(timeout(LATE, reached.changed()).await.is_ok())
     }
 
-    /// Loads the rows and their documents.
+    /// Loads the rows and their documents; gives the documents of which there are other rows than the twins give. Either they
+    /// were just written, which the feed tells, or the views are others.
     ///
-    /// Errors: rows are not those that the twins give, so that the views are others, or a document was just written; there
-    /// are none, by which that could be told; there is not enough room; the store fails.
-    async fn load(&self, name: &DbName, database: &Arc<Database>) -> std::result::Result<(), Unheld> {
+    /// Errors: there are too many of these; there are no rows, by which the views could be told; there is not enough room; the
+    /// store fails.
+    async fn load(&self, name: &DbName, database: &Arc<Database>) -> std::result::Result<Doubtful, Unheld> {
         let loader = self.ready.load(name, database);
         let mut loader = loader.ok_or_else(|| Unheld::Never("it was loaded before".to_owned()))?;
         let mut own: HashMap<Arc<str>, Mapped> = HashMap::new();
+        let mut doubtful = Doubtful::new();
         for (number, view) in self.ready.views() {
             // all views are of the same documents, which come once
             let query = if own.is_empty() { Query::all().with_documents() } else { Query::all() };
@@ -326,8 +330,11 @@ impl Follower {
                         let View { design, name, .. } = view;
                         let text =
                             format!("{design}/{name} gives another row of {} than this build's view would", row.id);
-                        return Err(Unheld::Never(format!("{text}: see `crossbar-groups views check`")));
+                        doubtful.insert(Arc::clone(&row.id), format!("{text}: see `crossbar-groups views check`"));
                     }
+                }
+                if doubtful.len() > MOST_DOUBTFUL {
+                    return Err(Unheld::Never(doubtful.into_values().next().unwrap_or_default()));
                 }
                 if !loader.read(&view, rows) {
                     return Err(Unheld::Never("it is larger than what may be kept (--cache-memory)".to_owned()));
@@ -338,7 +345,7 @@ impl Follower {
             return Err(Unheld::Empty);
         }
         loader.finish();
-        Ok(())
+        Ok(doubtful)
     }
 }
 
