@@ -5,7 +5,7 @@
 //!     fact NAME VALUE UNIT
 //!
 //! WHO is a store that the service is before (`embedded`, `couchdb`, `following`), or what that is compared with: `bare`,
-//! and below the service `direct` (the CouchDB) or `disk`.
+//! and below the service `direct` (the CouchDB) or `disk`; or `carried`, the CouchDB behind a haproxy that does nothing.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -89,9 +89,9 @@ impl Results {
             results.rows.push(Row { store, request, rate, p50, p99, bare, below, rest, peak });
         }
         // a store's rows stand together, in the order in which they were measured
-        results
-            .rows
-            .sort_by_key(|row| ["embedded", "couchdb", "following"].iter().position(|store| row.store == *store));
+        results.rows.sort_by_key(|row| {
+            ["embedded", "carried", "couchdb", "following"].iter().position(|store| row.store == *store)
+        });
         results.compare_growth();
         Ok(results)
     }

@@ -2,7 +2,8 @@
 //! itself, does what it likes; at each quiet moment lists and documents are those that a service without a cache gives.
 
 use std::collections::BTreeMap;
-use std::thread::sleep;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -224,6 +225,31 @@ fn at_each_quiet_moment_what_is_kept_is_what_couchdb_holds() {
         }
     }
     assert!(rounds > 4);
+}
+
+#[test]
+fn an_account_that_is_always_written_is_followed_too() {
+    let Some(url) = couchdb_url() else { return };
+    let test = TestStore::new(Kind::Couch(url.clone()));
+    let accounts = [test.account()];
+    let other = Other::new(&url);
+    let straight = TestApp::start(test.store(), &["--rate-limit", "off", "--auth-cache", "0"]);
+    straight.create(&accounts[0], json!({"name": "first", "endpoints": {}}));
+    let is_over = AtomicBool::new(false);
+    let following = thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut random = fastrand::Rng::with_seed(7);
+            while !is_over.load(Ordering::SeqCst) {
+                change(&other, &accounts[0], &mut random);
+            }
+        });
+        let following = TestApp::start(test.store(), &FOLLOW);
+        until_followed(&following, &accounts);
+        is_over.store(true, Ordering::SeqCst);
+        following
+    });
+    must_agree(&following, &straight, &accounts, &mut [Hearing::default()]);
+    assert_eq!(following.metrics()["crossbar_databases_lost_total"], 0.0);
 }
 
 #[test]
