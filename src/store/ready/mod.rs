@@ -5,39 +5,33 @@
 //! what the store holds. Which databases are kept is bounded by their bytes; the one that nobody asked for the longest is
 //! left out first.
 
+mod database;
 mod held;
+mod loader;
 mod snapshot;
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use moka::notification::RemovalCause;
 use moka::ops::compute::Op;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
-use serde_json::value::RawValue;
 
 use crate::document::{DbName, Document};
 use crate::in_flight;
 
 use super::mapping::{Mapped, Mapping};
-use super::own_writes::OwnWrites;
 use super::rows::Batch;
-use super::{Query, Result, Row, View};
+use super::{Query, Result, View};
 
-use snapshot::{COST_OF_ROW, NewRow, Snapshot, cost};
+use database::Loading;
+use snapshot::{NewRow, Snapshot, cost};
 
+pub(super) use database::Database;
 pub(super) use held::Held;
 pub(super) use snapshot::Known;
-
-/// What a database costs of which little is known: most of it is room for rows to come.
-const COST_OF_DATABASE: usize = 12 * 1024;
-
-/// By how much a database grows, at least, before it is weighed again.
-const WEIGHED_BY: usize = 64 * 1024;
 
 /// For how long a database is kept that nobody asks for.
 const UNUSED: Duration = Duration::from_secs(600);
@@ -52,29 +46,6 @@ pub(super) struct Ready {
     most_of_one: usize,
 }
 
-/// A database that is kept.
-pub(super) struct Database {
-    now: ArcSwap<Snapshot>,
-    loading: Mutex<Loading>,
-    /// For who does not see every write as it happens: how far what is here is held true, and what of it was written here.
-    pub(super) held: Held,
-    pub(super) own_writes: OwnWrites,
-    /// Its bytes when it was last weighed.
-    weighed: AtomicUsize,
-}
-
-/// How far the rows of a database are loaded. Whoever changes the snapshot holds it.
-enum Loading {
-    /// Nobody asked for them yet.
-    Not,
-    /// They are being read. What changes meanwhile waits until they are there.
-    Begun(Vec<Change>),
-    /// They are there.
-    Done,
-    /// They are more than may be kept.
-    TooMany,
-}
-
 /// A document that was written.
 pub(super) struct Change {
     pub(super) database: DbName,
@@ -82,22 +53,6 @@ pub(super) struct Change {
     /// What it is now; None if it is gone.
     pub(super) document: Option<Arc<Document>>,
     pub(super) rows: Mapped,
-}
-
-/// Reads a database's rows into memory. If it is dropped before it has finished, whoever asks for them next begins again.
-pub(super) struct Loader<'r> {
-    ready: &'r Ready,
-    name: &'r DbName,
-    database: Arc<Database>,
-    documents: HashMap<Arc<str>, Loaded>,
-    bytes: usize,
-}
-
-/// What was read of a document.
-#[derive(Default)]
-struct Loaded {
-    document: Option<Arc<Document>>,
-    rows: Vec<NewRow>,
 }
 
 impl Ready {
@@ -127,19 +82,9 @@ impl Ready {
     /// A database, if such are kept. Whoever asks for one is the reason why it is kept.
     pub(super) fn database(&self, name: &DbName) -> Option<Arc<Database>> {
         let is_kept = || self.views.iter().any(|(_, view)| (view.holds)(name));
-        let begun = || is_kept().then(|| self.databases.get_with_by_ref(name, || self.made()));
+        let made = || Arc::new(Database::of_version(self.next_version()));
+        let begun = || is_kept().then(|| self.databases.get_with_by_ref(name, made));
         self.databases.get(name).or_else(begun)
-    }
-
-    fn made(&self) -> Arc<Database> {
-        let snapshot = Snapshot::of_version(self.next_version());
-        Arc::new(Database {
-            now: ArcSwap::from_pointee(snapshot),
-            loading: Mutex::new(Loading::Not),
-            held: Held::default(),
-            own_writes: OwnWrites::default(),
-            weighed: AtomicUsize::new(0),
-        })
     }
 
     /// What tells whether anything of a database was written since, whether or not its rows are loaded: what is read after
@@ -244,15 +189,6 @@ impl Ready {
         self.weigh(name, database);
     }
 
-    /// Begins to load a database's rows, if nobody did.
-    pub(super) fn load<'r>(&'r self, name: &'r DbName, database: &Arc<Database>) -> Option<Loader<'r>> {
-        let mut loading = database.loading();
-        matches!(*loading, Loading::Not).then(|| {
-            *loading = Loading::Begun(Vec::new());
-            Loader { ready: self, name, database: Arc::clone(database), documents: HashMap::new(), bytes: 0 }
-        })
-    }
-
     /// The views whose rows are kept, with their numbers.
     pub(super) fn views(&self) -> impl Iterator<Item = (usize, View)> + '_ {
         self.views.iter().copied()
@@ -295,8 +231,7 @@ impl Ready {
 
     /// Has a database that grew counted anew, as long as it is the one that is kept.
     fn weigh(&self, name: &DbName, database: &Arc<Database>) {
-        let (bytes, weighed) = (database.bytes(), database.weighed.load(Relaxed));
-        if bytes.abs_diff(weighed) > WEIGHED_BY.max(weighed / 8) {
+        if database.is_to_be_weighed() {
             self.databases.entry_by_ref(name).and_compute_with(|kept| match kept {
                 Some(kept) if Arc::ptr_eq(kept.value(), database) => Op::Put(Arc::clone(database)),
                 _ => Op::Nop,
@@ -306,98 +241,5 @@ impl Ready {
 
     fn next_version(&self) -> u64 {
         self.versions.fetch_add(1, Relaxed)
-    }
-}
-
-impl Loader<'_> {
-    /// Takes in a document that was read with its rows, if there is room.
-    pub(super) fn keep(&mut self, id: &Arc<str>, document: &Arc<Document>) {
-        let cost = cost(document);
-        if self.bytes + cost <= self.ready.most_of_one {
-            self.bytes += cost;
-            self.documents.entry(Arc::clone(id)).or_default().document = Some(Arc::clone(document));
-        }
-    }
-
-    /// Takes in rows of a view that were read. False if they are more than may be kept: then no more need be read.
-    pub(super) fn read(&mut self, view: &View, rows: Vec<Row>) -> bool {
-        let Some(index) = self.ready.index(view) else { return true };
-        for row in rows {
-            let place = self.ready.mapping.sort_key(&row.key);
-            let of_document = &mut self.documents.entry(row.id).or_default().rows;
-            // a document's rows mostly share their value
-            let value = of_document.last().map(|(.., value)| value).filter(|value| value.get() == row.value.get());
-            self.bytes += COST_OF_ROW + if value.is_none() { row.value.get().len() } else { 0 };
-            let value: Arc<RawValue> = value.map_or(row.value, Arc::clone);
-            of_document.push((index, place, row.key, value));
-        }
-        self.fits()
-    }
-
-    /// From now on the rows that were read are kept, with what changed meanwhile.
-    pub(super) fn finish(mut self) {
-        let mut loading = self.database.loading();
-        let Loading::Begun(changes) = std::mem::replace(&mut *loading, Loading::TooMany) else { return };
-        if self.fits() {
-            let now = self.database.now.load();
-            let mut next = now.of_views(self.ready.views.len());
-            for (id, loaded) in std::mem::take(&mut self.documents) {
-                let known = now.known(&id).and_then(|known| known.document().cloned());
-                next.replace(&id, known.or(loaded.document), loaded.rows);
-            }
-            for change in changes {
-                self.ready.apply(&mut next, change);
-            }
-            next.version = self.ready.next_version();
-            self.database.now.store(Arc::new(next));
-            *loading = Loading::Done;
-        }
-        drop(loading);
-        self.ready.weigh(self.name, &self.database);
-    }
-
-    fn fits(&self) -> bool {
-        self.bytes <= self.ready.most_of_one
-    }
-}
-
-impl Drop for Loader<'_> {
-    fn drop(&mut self) {
-        let mut loading = self.database.loading();
-        if matches!(*loading, Loading::Begun(_)) {
-            *loading = Loading::Not;
-        }
-    }
-}
-
-impl Database {
-    /// Whether nobody began to load its rows.
-    pub(super) fn is_to_be_loaded(&self) -> bool {
-        matches!(*self.loading(), Loading::Not)
-    }
-
-    /// What is another one after each write.
-    pub(super) fn version(&self) -> u64 {
-        self.now.load().version
-    }
-
-    /// What is known of a document now, and of which version that is.
-    fn known(&self, id: &str) -> (Option<Arc<Known>>, u64) {
-        let now = self.now.load();
-        (now.known(id).cloned(), now.version)
-    }
-
-    fn bytes(&self) -> usize {
-        self.now.load().bytes.load(Relaxed) + COST_OF_DATABASE
-    }
-
-    fn weigh(&self) -> usize {
-        let bytes = self.bytes();
-        self.weighed.store(bytes, Relaxed);
-        bytes
-    }
-
-    fn loading(&self) -> MutexGuard<'_, Loading> {
-        self.loading.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
