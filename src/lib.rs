@@ -47,6 +47,7 @@ pub mod notices;
 pub mod openapi;
 pub mod operate;
 pub mod page;
+mod places;
 pub mod plan;
 mod process;
 pub mod relay;

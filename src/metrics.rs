@@ -189,8 +189,7 @@ impl Metrics {
 
     /// A write is under way until what this gives is dropped.
     pub fn write_under_way(&self) -> UnderWay {
-        self.writes_under_way.inc();
-        UnderWay(self.writes_under_way.clone())
+        UnderWay::of(&self.writes_under_way)
     }
 
     /// A write was not begun: too many were under way.
@@ -232,6 +231,14 @@ impl Metrics {
 /// Something that is under way until this is dropped.
 #[must_use]
 pub struct UnderWay(IntGauge);
+
+impl UnderWay {
+    /// One more of what a gauge counts.
+    pub fn of(gauge: &IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
 
 impl Drop for UnderWay {
     fn drop(&mut self) {

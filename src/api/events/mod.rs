@@ -2,109 +2,40 @@
 //!
 //! First come the rows that the list would show, then each change, with the place in the database's history to go on from.
 
+mod listeners;
+mod subscription;
 mod told;
 
 use std::convert::Infallible;
-use std::sync::{Arc, LazyLock};
-use std::time::Duration;
 
 use actix_web::http::Method;
 use actix_web::{HttpResponse, web};
 use bytes::Bytes;
-use futures::stream::{self, StreamExt, TryStreamExt};
-use prometheus::IntGauge;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::time::{Instant, sleep, timeout, timeout_at};
-use tokio_util::sync::CancellationToken;
+use futures::stream::{self, StreamExt};
+use tokio::sync::mpsc;
 
-use crate::auth::{Credentials, Identity};
-use crate::budgets::{Budget, Budgets};
-use crate::document::{DbName, Document};
-use crate::in_flight::SMALL;
+use crate::auth::Identity;
 use crate::kazoo::account::AccountId;
 use crate::kazoo::verb::Verb;
-use crate::metrics::Metrics;
-use crate::store::{self, Changed, Query, Sequence, SharedStore};
+use crate::store::Sequence;
 
 use super::body::Body;
 use super::context::Api;
 use super::error::Error;
 use super::incoming::Incoming;
-use super::list::{self, BATCHES, WEIGHT_OF_DOCUMENTS};
+use super::list;
 use super::negotiation;
 use super::path::Path;
 use super::resource::Resource;
 use super::response::Frame;
 
-use told::{Scope, Shown, data, event};
+use subscription::{Ended, Subscription};
+use told::Scope;
 
-/// How long nothing is said at the most, so that no proxy takes the connection for dead.
-const QUIET: Duration = Duration::from_secs(15);
+pub use listeners::Listeners;
 
-/// How often it is looked whether the client still may listen, at the most and at the least.
-const CHECKS: [Duration; 2] = [Duration::from_secs(1), QUIET];
-
-/// After how many milliseconds a client that was cut off is to come back.
-const RETRY: &str = "retry: 2000\n\n";
-
-/// How many pieces may wait for a client, and from how many bytes on a piece is sent.
+/// How many pieces may wait for a client.
 const WAITING: usize = 2;
-const PIECE: usize = 16 * 1024;
-
-/// How long it is waited where there is too much to be told at once.
-const PAUSE: Duration = Duration::from_millis(100);
-
-/// How many batches of rows all who listen hold, while they are read and, if they are large, until the clients took them.
-static HELD: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(16));
-
-/// As how many batches one counts that comes with its documents.
-const WEIGHT_OF_CHANGES: u32 = 4;
-
-/// How many rows of the list are read at a time: they wait for the client that they are told.
-const ROWS_AT_ONCE: usize = 200;
-
-/// How many changes of before are read at a time.
-const AT_ONCE: usize = 200;
-
-/// Those who listen.
-pub struct Listeners {
-    places: Arc<Semaphore>,
-    most: usize,
-    number: IntGauge,
-    ending: CancellationToken,
-    /// What they are told of. What is kept in memory before a CouchDB may be a moment behind the place that it has reached:
-    /// what was written in between would be told by nobody.
-    source: SharedStore,
-}
-
-impl Listeners {
-    /// As many as the budgets say, until `ending` is cancelled; `metrics` tell how many there are. They are told what
-    /// happens in `source`, whose lists are never behind its history.
-    pub fn new(budgets: &Budgets, metrics: &Metrics, ending: CancellationToken, source: SharedStore) -> Self {
-        let most = budgets.max_listeners.min(Semaphore::MAX_PERMITS);
-        Self { places: Arc::new(Semaphore::new(most)), most, number: metrics.listeners(), ending, source }
-    }
-
-    /// Errors: there are as many as there may be.
-    fn enter(&self) -> Result<Place, Error> {
-        let over = |_| Error::OverBudget(Budget::Listeners, self.most);
-        let permit = Arc::clone(&self.places).try_acquire_owned().map_err(over)?;
-        self.number.inc();
-        Ok(Place { _permit: permit, number: self.number.clone() })
-    }
-}
-
-/// The place of one who listens.
-struct Place {
-    _permit: OwnedSemaphorePermit,
-    number: IntGauge,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.number.dec();
-    }
-}
 
 /// Whether a request is one to listen.
 pub fn are_wanted(incoming: &Incoming, path: &Path, verb: Verb) -> bool {
@@ -130,7 +61,7 @@ pub fn listen(
     let (out, pieces) = mpsc::channel(WAITING);
     let last = incoming.header("last-event-id").map(str::to_owned).or_else(|| incoming.parameter("last_event_id"));
     let sees_own_alone = path.user.is_none() && user.is_some();
-    let listener = Listener {
+    let subscription = Subscription {
         api: shared,
         // a body may be large, and says nothing more
         incoming: Incoming::new(incoming.http.clone(), Body::default()),
@@ -146,238 +77,10 @@ pub fn listen(
     let request_id = frame.request_id.clone();
     actix_web::rt::spawn(async move {
         let _place = place;
-        if let Err(Ended::Fault(error)) = listener.tell().await {
+        if let Err(Ended::Fault(error)) = subscription.tell().await {
             log::warn!("{request_id} nobody listens any longer: {error}");
         }
     });
     let pieces = stream::unfold(pieces, async |mut pieces: mpsc::Receiver<Bytes>| Some((pieces.recv().await?, pieces)));
     Ok(frame.stream().streaming(pieces.map(Ok::<_, Infallible>)))
-}
-
-/// Why nothing more is told.
-enum Ended {
-    /// Nobody takes it.
-    Unheard,
-    /// There is more to be told than the client takes at once: what happened since has to be read again.
-    Behind,
-    /// The store fails.
-    Fault(store::Error),
-}
-
-impl From<store::Error> for Ended {
-    fn from(error: store::Error) -> Self {
-        Self::Fault(error)
-    }
-}
-
-/// One who listens.
-struct Listener {
-    api: web::Data<Api>,
-    incoming: Incoming,
-    credentials: Credentials,
-    /// When the token ends, in seconds since 1970, if it does.
-    ends: Option<i64>,
-    path: Path,
-    account: AccountId,
-    scope: Scope,
-    /// Where it was cut off.
-    last: Option<Sequence>,
-    out: mpsc::Sender<Bytes>,
-}
-
-impl Listener {
-    async fn tell(&self) -> Result<(), Ended> {
-        tokio::select! {
-            told = self.tell_all() => {
-                match &told {
-                    Err(Ended::Fault(store::Error::MissingDatabase(_))) => self.end("gone"),
-                    Err(Ended::Fault(_)) => self.end("unavailable"),
-                    Ok(()) | Err(Ended::Unheard | Ended::Behind) => {}
-                }
-                told
-            }
-            reason = self.until_it_may_not() => {
-                self.end(reason);
-                Ok(())
-            }
-            () = self.out.closed() => Err(Ended::Unheard),
-        }
-    }
-
-    /// Says why nothing more is told. Who takes nothing need not know, and is not waited for.
-    fn end(&self, reason: &str) {
-        let _ = self.out.try_send(event("end", None, &format!(r#"{{"reason":"{reason}"}}"#)).into());
-    }
-
-    /// Ends when the client may not listen any longer, or nobody may; gives why. An end is not held up by a check.
-    async fn until_it_may_not(&self) -> &'static str {
-        tokio::select! {
-            () = self.until_it_is_refused() => "unauthorized",
-            () = self.until_the_token_ends() => "unauthorized",
-            () = self.api.listeners.ending.cancelled() => "stopping",
-        }
-    }
-
-    async fn until_it_is_refused(&self) {
-        let [least, most] = CHECKS;
-        let every = self.api.auth.remembers_for().clamp(least, most);
-        loop {
-            sleep(every).await;
-            if !self
-                .api
-                .still_may(&self.incoming, &self.credentials, &self.path, self.account, self.scope.user.as_deref())
-                .await
-            {
-                return;
-            }
-        }
-    }
-
-    async fn until_the_token_ends(&self) {
-        match self.ends {
-            Some(ends) => {
-                let left = ends.saturating_sub(self.api.world.unix_seconds());
-                sleep(Duration::from_secs(u64::try_from(left).unwrap_or_default())).await;
-            }
-            None => std::future::pending().await,
-        }
-    }
-
-    async fn tell_all(&self) -> Result<(), Ended> {
-        self.say(RETRY.to_owned()).await?;
-        let database = self.account.database();
-        let known = match &self.last {
-            Some(last) => self.api.listeners.source.changed(&database, last, 1).await?.and(Some(last)),
-            None => None,
-        };
-        let now = self.api.listeners.source.sequence(&database).await?;
-        let now = now.ok_or_else(|| store::Error::MissingDatabase(database.clone()))?;
-        let mut shown = Shown::default();
-        shown.is_past = known.is_some();
-        self.show(&mut shown).await?;
-        let mut since = now;
-        if let Some(known) = known {
-            since = known.clone();
-            self.catch_up(&database, &mut shown, &mut since).await?;
-            shown.is_past = false;
-        }
-        self.say(event("live", Some(&since), &format!(r#"{{"rows":{}}}"#, shown.len()))).await?;
-        loop {
-            match self.follow(&database, &mut shown, &mut since).await {
-                // what comes faster than it is taken is read again, each document once
-                Err(Ended::Fault(store::Error::Busy(_))) => sleep(PAUSE).await,
-                Err(Ended::Behind) => self.catch_up(&database, &mut shown, &mut since).await?,
-                ended => return ended,
-            }
-        }
-    }
-
-    /// Tells what changed after a place, which is moved along, until nothing more did.
-    async fn catch_up(&self, database: &DbName, shown: &mut Shown, since: &mut Sequence) -> Result<(), Ended> {
-        loop {
-            let held = HELD.acquire_many(WEIGHT_OF_CHANGES).await;
-            let past = self.api.listeners.source.changed(database, since, AT_ONCE).await?;
-            // what is made anew knows no place of before
-            let past = past.ok_or_else(|| store::Error::MissingDatabase(database.clone()))?;
-            let Some(last) = past.last() else { return Ok(()) };
-            *since = last.sequence.clone();
-            let held = (bytes(&past) > SMALL).then_some(held);
-            self.say_all(past.iter().filter_map(|changed| shown.told(&self.scope, changed))).await?;
-            drop(held);
-        }
-    }
-
-    /// Tells what changes after a place, which is moved along.
-    async fn follow(&self, database: &DbName, shown: &mut Shown, since: &mut Sequence) -> Result<(), Ended> {
-        let mut changes = self.api.listeners.source.follow(database, since.clone());
-        let mut said = Instant::now();
-        let ended = || store::Error::Unreachable("nothing tells of changes any longer".to_owned());
-        loop {
-            let changed = match timeout_at(said + QUIET, changes.next()).await {
-                Ok(changed) => changed.ok_or_else(ended)??,
-                Err(_) => {
-                    // who comes back need not be told again what was none of the list
-                    self.say(format!(": \nid: {since}\n\n")).await?;
-                    said = Instant::now();
-                    continue;
-                }
-            };
-            // nothing that others are told waits for who is slow, and nobody holds much for him
-            if bytes(&changed) > SMALL || !changed.is_empty() && self.out.capacity() == 0 {
-                return Err(Ended::Behind);
-            }
-            let told: String = changed.iter().filter_map(|changed| shown.told(&self.scope, changed)).collect();
-            if !told.is_empty() {
-                self.say(told).await?;
-                said = Instant::now();
-            }
-            if let Some(last) = changed.into_iter().last() {
-                *since = last.sequence;
-            }
-        }
-    }
-
-    /// Shows the rows of the list as they are; of one who was cut off it is only known which they are. They have no place to
-    /// go on from: who is cut off among them has not seen them all, and begins again.
-    async fn show(&self, shown: &mut Shown) -> Result<(), Ended> {
-        let Scope { kind, user, filter } = &self.scope;
-        let (view, query) = match user {
-            None => (kind.listing, Query::all()),
-            Some(user) => (kind.listing_by_user, Query::of_key(user)),
-        };
-        let query = query.descending().batch(ROWS_AT_ONCE);
-        let (query, weight) =
-            if filter.is_empty() { (query, 1) } else { (query.with_documents(), WEIGHT_OF_DOCUMENTS) };
-        let database = self.account.database();
-        let mut batches = self.api.listeners.source.batches(&database, &view, query);
-        loop {
-            let held = HELD.acquire().await;
-            let place = BATCHES.acquire_many(weight).await;
-            let Some(rows) = batches.try_next().await? else { return Ok(()) };
-            let mut told = Vec::new();
-            for row in rows {
-                let passes = |document: Option<&Document>| document.is_some_and(|document| filter.accepts(document));
-                if !filter.is_empty() && !passes(row.document.as_deref()) {
-                    continue;
-                }
-                if !shown.is_past {
-                    told.push(event("listed", None, &data(&row.value, None)));
-                }
-                shown.add(row.id);
-            }
-            // the client may take its time
-            drop(place);
-            let held = (told.iter().map(String::len).sum::<usize>() > SMALL).then_some(held);
-            self.say_all(told.into_iter()).await?;
-            drop(held);
-        }
-    }
-
-    /// Says texts in pieces that are not much longer than need be.
-    async fn say_all(&self, texts: impl Iterator<Item = String>) -> Result<(), Ended> {
-        let said = async {
-            let mut piece = String::new();
-            for text in texts {
-                piece.push_str(&text);
-                if piece.len() >= PIECE {
-                    self.say(std::mem::take(&mut piece)).await?;
-                }
-            }
-            self.say(piece).await
-        };
-        // who is so slow might as well take nothing
-        let patience = 2 * self.api.budgets.send_time_out;
-        timeout(patience, said).await.unwrap_or(Err(Ended::Unheard))
-    }
-
-    async fn say(&self, text: String) -> Result<(), Ended> {
-        if text.is_empty() {
-            return Ok(());
-        }
-        self.out.send(text.into()).await.map_err(|_| Ended::Unheard)
-    }
-}
-
-fn bytes(changed: &[Changed]) -> usize {
-    changed.iter().map(Changed::bytes).sum()
 }
