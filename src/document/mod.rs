@@ -6,7 +6,6 @@ pub mod cursor;
 mod ids;
 pub mod json;
 mod object;
-mod tree;
 
 pub use ids::{DbName, DocId, NotADbName, Revision, segment};
 pub use object::Object;

@@ -1,5 +1,7 @@
 //! JSON from people we don't know: limits that are checked before anything recurses, and small conversions.
 
+mod tree;
+
 use std::borrow::Cow;
 use std::marker::PhantomData;
 
@@ -9,7 +11,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::cursor::string_length;
-use super::tree::Tree;
+
+use tree::Tree;
 
 /// How deep arrays and objects may be nested. Clients' documents have a handful of levels and the recorded ones up to
 /// 200; what is deeper is refused, since reading, comparing and dropping a tree recurse.
