@@ -5,10 +5,21 @@
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 use serde_json::{Map, Number, Value};
 
+use super::limits::{DEEPEST, Refused, scan};
+
+/// The tree of a value, or why it is not made: only for the few values that a rule walks.
+pub fn tree(raw: &RawValue) -> Result<Value, Refused> {
+    scan(raw.get(), DEEPEST)?;
+    let mut reader = serde_json::Deserializer::from_str(raw.get());
+    reader.disable_recursion_limit();
+    Tree.deserialize(&mut reader).map_err(|error| Refused::Syntax(error.to_string()))
+}
+
 /// Reads a tree.
-pub(super) struct Tree;
+struct Tree;
 
 /// A key of an object, or what serde_json gives in a key's place before the digits of a number.
 enum Key {
@@ -98,5 +109,28 @@ impl Visitor<'_> for KeyReader {
 
     fn visit_str<E>(self, _: &str) -> Result<Key, E> {
         Ok(Key::OfNumber)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::encode;
+    use super::*;
+
+    #[test]
+    fn a_tree_is_what_was_written() {
+        for text in [
+            r#"{"a":[1,-2.50,-0.0,123456789012345678901234567890],"b":{"c":null,"d":[true,false,"x"]},"é":{}}"#,
+            r#"{"$serde_json::private::RawValue":"\"ok\""}"#,
+            r#"{"$serde_json::private::Number":"1"}"#,
+            r#"[{"$serde_json::private::Number":"1","x":2},[],"$serde_json::private::Number"]"#,
+        ] {
+            let raw: &RawValue = serde_json::from_str(text).unwrap();
+            let tree = tree(raw).unwrap();
+            assert_eq!(encode(&tree), text);
+            assert_eq!(tree.is_object(), text.starts_with('{'));
+        }
+        let escaped: &RawValue = serde_json::from_str(r#"{"\u0024serde_json::private::RawValue":"7"}"#).unwrap();
+        assert_eq!(tree(escaped).unwrap()["$serde_json::private::RawValue"], "7");
     }
 }
