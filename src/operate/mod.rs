@@ -9,7 +9,6 @@ pub mod audit;
 pub mod databases;
 pub mod doctor;
 pub mod migrate;
-mod rows;
 pub mod undo;
 pub mod views;
 
