@@ -40,7 +40,7 @@ pub mod dump;
 pub mod files;
 pub mod in_flight;
 pub mod kazoo;
-mod listener;
+pub mod listener;
 pub mod logging;
 pub mod metrics;
 pub mod notices;
@@ -49,7 +49,6 @@ pub mod operate;
 pub mod page;
 mod places;
 pub mod plan;
-mod process;
 pub mod relay;
 pub mod ringing;
 pub mod shadow;
@@ -247,8 +246,7 @@ impl Application {
             admin_address = listening;
             let admin = HttpServer::new(move || App::new().app_data(admin_data.clone()).configure(admin::routes));
             let admin = admin.workers(1).disable_signals().shutdown_timeout(ADMIN_GRACE_S);
-            // on loopback nobody listens in, and nobody calls it by the certificate's name
-            let admin = match identity.as_ref().filter(|_| !listening.ip().is_loopback()) {
+            let admin = match identity.as_ref().filter(|_| listener::admin_has_tls(listening)) {
                 Some(identity) => admin.listen_rustls_0_23(listener, identity.server().map_err(io::Error::other)?)?,
                 None => admin.listen(listener)?,
             };
@@ -291,8 +289,12 @@ impl Application {
 
     /// Where it answers, as clients write it.
     pub fn url(&self) -> String {
-        let scheme = if self.identity.is_some() { "https" } else { "http" };
-        format!("{scheme}://{}", self.address)
+        listener::url(self.address, self.identity.is_some())
+    }
+
+    /// Where clients of this machine find it, also where it listens at all of the machine's addresses.
+    pub fn url_from_here(&self) -> String {
+        listener::url(listener::from_here(self.address), self.identity.is_some())
     }
 
     /// The certificate by which clients know it, if it answers over TLS.

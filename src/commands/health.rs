@@ -1,6 +1,5 @@
 //! `health`: whether a service is ready, for who has no curl.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use reqwest::{Client, Url};
 use serde_json::Value;
 
 use crossbar_groups::config::{Command, CommandLine, HealthArguments};
+use crossbar_groups::listener;
 
 use super::output::print;
 
@@ -42,21 +42,10 @@ fn of_this_machine(config: Option<PathBuf>) -> anyhow::Result<Url> {
     let config = config.map(|file| ["--config".into(), file.into_os_string()]);
     let words = ["crossbar-groups".into(), "serve".into()].into_iter().chain(config.into_iter().flatten());
     let Command::Serve(serve) = CommandLine::read_from(words)?.command else { bail!("no service") };
-    let is_tls = serve.tls.is_wanted();
-    let (address, is_tls) = match serve.admin_listen {
-        Some(admin) => (admin, is_tls && !admin.ip().is_loopback()),
-        None => (serve.listen, is_tls),
+    let has_tls = serve.tls.is_wanted();
+    let (address, has_tls) = match serve.admin_listen {
+        Some(admin) => (admin, has_tls && listener::admin_has_tls(admin)),
+        None => (serve.listen, has_tls),
     };
-    let scheme = if is_tls { "https" } else { "http" };
-    Ok(Url::parse(&format!("{scheme}://{}", reachable(address)))?)
-}
-
-/// An address to be asked of one to be listened on.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, address.port())
+    Ok(Url::parse(&listener::url(listener::from_here(address), has_tls))?)
 }

@@ -47,13 +47,8 @@ pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
     let token = demo::token(Arc::clone(&store) as _, World::real()).await?;
     let application = Application::build(&arguments, store, World::real())?;
     let page = (!arguments.no_docs).then_some(page::PATH);
-    print(&demo::introduction(&reachable(&application), page, &token))?;
+    print(&demo::introduction(&application.url_from_here(), page, &token))?;
     Ok(application.run_until(stop).await?)
-}
-
-/// Where people of this machine find an application that may listen at all of its addresses.
-fn reachable(application: &Application) -> String {
-    application.url().replacen("0.0.0.0", "127.0.0.1", 1).replacen("[::]", "[::1]", 1)
 }
 
 /// Each connection is an open file, of which a process may have a thousand unless it asks for more.

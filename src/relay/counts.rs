@@ -5,6 +5,8 @@ use std::time::Duration;
 use prometheus::core::Collector;
 use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts};
 
+use crate::metrics::made;
+
 /// The bounds of the buckets, in seconds: crossbar takes longer than we do.
 const SECONDS: [f64; 10] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0, 60.0];
 
@@ -24,8 +26,7 @@ pub struct Counts {
 impl Counts {
     /// Counters at zero.
     pub fn new() -> Self {
-        // it fails where a name is none, and they are all below
-        Self::named().unwrap_or_else(|error| unreachable!("metrics: {error}"))
+        made(Self::named())
     }
 
     fn named() -> prometheus::Result<Self> {

@@ -14,6 +14,7 @@ mod target;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use anyhow::Chain;
 use bytes::Bytes;
 use futures::Stream;
 use hyper::header::HeaderMap;
@@ -251,13 +252,6 @@ impl Upstream {
 }
 
 /// An error with what it came of.
-fn in_full(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
+fn in_full(error: &(dyn std::error::Error + 'static)) -> String {
+    Chain::new(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

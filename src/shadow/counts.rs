@@ -3,6 +3,8 @@
 use prometheus::core::Collector;
 use prometheus::{IntCounterVec, Opts};
 
+use crate::metrics::made;
+
 use super::Outcome;
 
 /// The name of the counter, which [`report`](super::report) reads.
@@ -17,9 +19,7 @@ impl Counts {
     pub fn new() -> Self {
         let help = "Reads of which both answers were to be compared, by outcome: equal, passing (something was written in \
             between), explained (by that rule of Differences), different (in that part), skipped (for that reason)";
-        let counts = IntCounterVec::new(Opts::new(NAME, help), &["outcome", "detail"]);
-        // it fails where a name is none
-        let counts = counts.unwrap_or_else(|error| unreachable!("metrics: {error}"));
+        let counts = made(IntCounterVec::new(Opts::new(NAME, help), &["outcome", "detail"]));
         // so that it is known from the start that there is a shadow
         counts.with_label_values(&[Outcome::Equal.name(), Outcome::Equal.detail()]);
         Self(counts)

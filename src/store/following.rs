@@ -18,6 +18,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::background::Background;
 use crate::document::{DbName, DocId, Document, Revision};
+use crate::metrics::made;
 
 use super::mapping::{Mapped, Mapping};
 use super::ready::{Change, Database, Held, Ready};
@@ -72,15 +73,15 @@ impl Following {
     pub fn new(store: SharedStore, views: &'static [View], memory: usize, background: Background) -> Result<Self> {
         let mapping = Arc::new(Mapping::new(views)?);
         // it fails where the name is none
-        let named = |error: prometheus::Error| Error::Refused(error.to_string());
         let counts = Counts {
-            followed: IntGauge::new("crossbar_databases_followed", "Databases that are kept in memory and held true")
-                .map_err(named)?,
-            lost: IntCounter::new(
+            followed: made(IntGauge::new(
+                "crossbar_databases_followed",
+                "Databases that are kept in memory and held true",
+            )),
+            lost: made(IntCounter::new(
                 "crossbar_databases_lost_total",
                 "Databases that are no longer held true: their feed broke or was silent, or they can't be kept",
-            )
-            .map_err(named)?,
+            )),
         };
         let follower = Follower {
             ready: Ready::new(Arc::clone(&mapping), memory, memory / MOST),

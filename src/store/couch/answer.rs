@@ -267,7 +267,7 @@ fn unanswered(error: &reqwest::Error) -> Error {
     if error.is_timeout() {
         return Error::TimedOut(error.to_string());
     }
-    let causes = || std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    let causes = || anyhow::Chain::new(error).skip(1);
     if let Some(tls) = causes().find_map(of_tls) {
         return Error::Untrusted(format!("TLS: {tls}"));
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use prometheus::core::Collector;
 use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts};
 
-use crate::metrics::LATENCIES;
+use crate::metrics::{LATENCIES, made};
 
 /// The counters of all nodes.
 pub(super) struct Counts {
@@ -31,8 +31,7 @@ pub(super) struct NodeCounts {
 
 impl Counts {
     pub(super) fn new() -> Self {
-        // it fails where a name can't be one, and they are all below
-        Self::named().unwrap_or_else(|error| unreachable!("metrics: {error}"))
+        made(Self::named())
     }
 
     fn named() -> prometheus::Result<Self> {

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use crate::background::Background;
 use crate::document::DbName;
+use crate::metrics::{UnderWay, made};
 
 use super::{Changed, Error, Layer, Result, Sequence, SharedStore};
 
@@ -68,9 +69,7 @@ struct Joined {
 impl Feeds {
     /// Follows databases of `store` by tasks of `background`.
     pub fn new(store: SharedStore, background: Background) -> Self {
-        // it fails where the name is none
-        let number = IntGauge::new("crossbar_feeds", "Databases whose changes are followed")
-            .unwrap_or_else(|error| unreachable!("metrics: {error}"));
+        let number = made(IntGauge::new("crossbar_feeds", "Databases whose changes are followed"));
         Self { store, background, open: Arc::default(), number }
     }
 
@@ -88,9 +87,8 @@ impl Feeds {
         let (reaches, reached) = watch::channel(None);
         let feed = Feed { number, batches: batches.clone(), reached: reached.clone() };
         open.feeds.insert(database.clone(), feed);
-        self.number.inc();
-        let (open, open_feeds) = (Arc::clone(&self.open), self.number.clone());
-        let entry = Entry { open, database: database.clone(), number, open_feeds };
+        let (open, counted) = (Arc::clone(&self.open), UnderWay::of(&self.number));
+        let entry = Entry { open, database: database.clone(), number, _counted: counted };
         let store = Arc::clone(&self.store);
         self.background.start(move |stopping| async move {
             tokio::select! {
@@ -172,7 +170,7 @@ struct Entry {
     open: Arc<Mutex<Open>>,
     database: DbName,
     number: u64,
-    open_feeds: IntGauge,
+    _counted: UnderWay,
 }
 
 impl Entry {
@@ -193,7 +191,6 @@ impl Entry {
 impl Drop for Entry {
     fn drop(&mut self) {
         self.close(|_| true);
-        self.open_feeds.dec();
     }
 }
 

@@ -1,6 +1,8 @@
 //! What the service counts of itself, for Prometheus. Each application has counters of its own; labels are few and
 //! known: routes are templates, and no account, id or token is one.
 
+mod process;
+
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus::core::Collector;
@@ -11,7 +13,8 @@ use prometheus::{
 
 use crate::budgets::Budget;
 use crate::logging;
-use crate::process::Process;
+
+use process::Process;
 
 /// The bounds of the histograms' buckets, in seconds.
 pub(crate) const LATENCIES: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0];
@@ -49,8 +52,7 @@ pub struct Metrics {
 impl Metrics {
     /// Counters at zero, of a process that started at `started`.
     pub fn new(started: SystemTime) -> Self {
-        // it fails where two names are the same, and they are all below
-        Self::registered(started).unwrap_or_else(|error| unreachable!("metrics: {error}"))
+        made(Self::registered(started))
     }
 
     fn registered(started: SystemTime) -> prometheus::Result<Self> {
@@ -226,6 +228,11 @@ impl Metrics {
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         String::from_utf8(text).map_err(|error| prometheus::Error::Msg(error.to_string()))
     }
+}
+
+/// What was made to count: that fails only where a name is none or is taken, and all names stand in this program.
+pub(crate) fn made<T>(counters: prometheus::Result<T>) -> T {
+    counters.unwrap_or_else(|error| unreachable!("metrics: {error}"))
 }
 
 /// Something that is under way until this is dropped.
