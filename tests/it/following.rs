@@ -10,9 +10,14 @@ use serde_json::{Value, json};
 
 use crate::common::listener::{Known, Listener, rows};
 use crate::common::proxy::Proxy;
-use crate::common::{Kind, TestAccount, TestApp, TestStore, block_on, couchdb_url, database_url, named};
+use crate::common::{Kind, TestAccount, TestApp, TestStore, couchdb_url, database_url, named};
 
-const FOLLOW: [&str; 6] = ["--rate-limit", "off", "--cache", "follow", "--auth-cache", "1"];
+const FOLLOW: [&str; 6] = follow("1");
+
+/// The flags of a service that follows, and remembers keys and secrets for so many seconds.
+const fn follow(auth_cache: &str) -> [&str; 6] {
+    ["--rate-limit", "off", "--cache", "follow", "--auth-cache", auth_cache]
+}
 
 /// How many random changes are made; the issue's own measure is 10,000.
 fn changes() -> usize {
@@ -95,6 +100,33 @@ fn until_followed(app: &TestApp, accounts: &[TestAccount]) {
         }
         assert!(began.elapsed() < Duration::from_secs(60), "it is not followed");
         sleep(Duration::from_millis(50));
+    }
+}
+
+/// An account with one group, and a service that follows it by way of a proxy.
+struct Followed {
+    account: TestAccount,
+    other: Other,
+    proxy: Proxy,
+    app: TestApp,
+    group: String,
+    /// The group's path.
+    path: String,
+    /// They are there as long as this is.
+    _stores: [TestStore; 2],
+}
+
+impl Followed {
+    fn start(url: &str, name: &str, auth_cache: &str) -> Self {
+        let store = TestStore::new(Kind::Couch(url.to_owned()));
+        let account = store.account();
+        let proxy = Proxy::before(url);
+        let behind = TestStore::new(Kind::Couch(proxy.url(url)));
+        let app = TestApp::start(behind.store(), &follow(auth_cache));
+        let group = app.create(&account, json!({"name": name, "endpoints": {}}));
+        until_followed(&app, std::slice::from_ref(&account));
+        let path = account.path(&format!("groups/{group}"));
+        Self { account, other: Other::new(url), proxy, app, group, path, _stores: [store, behind] }
     }
 }
 
@@ -255,16 +287,8 @@ fn an_account_that_is_always_written_is_followed_too() {
 #[test]
 fn while_nothing_tells_of_changes_all_is_asked_of_couchdb() {
     let Some(url) = couchdb_url() else { return };
-    let test = TestStore::new(Kind::Couch(url.clone()));
-    let account = test.account();
-    let other = Other::new(&url);
-    let proxy = Proxy::before(&url);
-    let behind = TestStore::new(Kind::Couch(proxy.url(&url)));
-    let app = TestApp::start(behind.store(), &FOLLOW);
-    let group = app.create(&account, json!({"name": "before", "endpoints": {}}));
-    let path = account.path(&format!("groups/{group}"));
+    let Followed { account, other, proxy, app, group, path, .. } = Followed::start(&url, "before", "1");
     let name = || app.get(&path, &account.token).json()["data"]["name"].clone();
-    until_followed(&app, std::slice::from_ref(&account));
     assert_eq!(name(), "before");
 
     proxy.cut();
@@ -317,15 +341,7 @@ fn a_feed_that_is_there_and_does_not_tell_is_not_believed_for_long() {
 #[test]
 fn what_is_kept_is_asked_of_nobody_and_seen_soon() {
     let Some(url) = couchdb_url() else { return };
-    let test = TestStore::new(Kind::Couch(url.clone()));
-    let account = test.account();
-    let other = Other::new(&url);
-    let proxy = Proxy::before(&url);
-    let behind = TestStore::new(Kind::Couch(proxy.url(&url)));
-    let app = TestApp::start(behind.store(), &["--rate-limit", "off", "--cache", "follow", "--auth-cache", "600"]);
-    let group = app.create(&account, json!({"name": "0", "endpoints": {}}));
-    until_followed(&app, std::slice::from_ref(&account));
-    let path = account.path(&format!("groups/{group}"));
+    let Followed { account, other, proxy, app, group, path, .. } = Followed::start(&url, "0", "600");
     let ask_all = || {
         for path in ["groups", "groups?paginate=false", "groups?filter_name=0", &format!("groups/{group}")] {
             assert_eq!(app.get(&account.path(path), &account.token).status, 200);
@@ -370,7 +386,6 @@ fn an_account_whose_view_is_another_is_not_kept() {
     let views = json!({"crossbar_listing": {"map": map}, "crossbar_listing_by_user": {"map": by_user}});
     other.put(&account, "_design/groups", json!({"_id": "_design/groups", "language": "javascript", "views": views}));
     let app = TestApp::start(test.store(), &FOLLOW);
-    block_on(async {});
     assert_eq!(app.send("PUT", &account.path("groups"), &account.token, named("a")).status, 201);
     let began = Instant::now();
     while app.metrics()["crossbar_databases_lost_total"] < 1.0 {
