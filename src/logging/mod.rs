@@ -15,8 +15,6 @@ use prometheus::IntCounter;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use crate::metrics;
-
 use queue::{Queue, Writer};
 
 /// What is logged unless `RUST_LOG` says otherwise. actix_http calls it an error where what somebody sent is not HTTP.
@@ -31,7 +29,9 @@ pub const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The lines of the process's log that were lost.
 static LOST: LazyLock<IntCounter> = LazyLock::new(|| {
-    metrics::made(IntCounter::new("crossbar_log_lines_lost_total", "Lines of the log that nobody took in time"))
+    let lost = IntCounter::new("crossbar_log_lines_lost_total", "Lines of the log that nobody took in time");
+    // it fails where the name is none; the log stands below the metrics
+    lost.unwrap_or_else(|error| unreachable!("metrics: {error}"))
 });
 
 /// The forms of the log.

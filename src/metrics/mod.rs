@@ -7,8 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus::core::Collector;
 use prometheus::{
-    Encoder, Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 use crate::budgets::Budget;
@@ -56,91 +55,74 @@ impl Metrics {
     }
 
     fn registered(started: SystemTime) -> prometheus::Result<Self> {
-        let metrics = Self {
-            registry: Registry::new(),
-            requests: IntCounterVec::new(
-                Opts::new("crossbar_requests_total", "Requests answered, by route, method and status"),
+        let registry = Registry::new();
+        let counter = |name, help| shown(&registry, IntCounter::new(name, help));
+        let gauge = |name, help| shown(&registry, IntGauge::new(name, help));
+        let counters =
+            |name, help, labels: &[&str]| shown(&registry, IntCounterVec::new(Opts::new(name, help), labels));
+        let seconds = |name, help, label| {
+            let opts = HistogramOpts::new(name, help).buckets(LATENCIES.to_vec());
+            shown(&registry, HistogramVec::new(opts, &[label]))
+        };
+
+        let started_at = gauge("process_start_time_seconds", "When the process started, in seconds since 1970")?;
+        let since_1970 = started.duration_since(UNIX_EPOCH).unwrap_or_default();
+        started_at.set(i64::try_from(since_1970.as_secs()).unwrap_or(i64::MAX));
+        let build = Opts::new("crossbar_build_info", "The version that runs, and the commit that it was built of");
+        let build = shown(&registry, IntGaugeVec::new(build, &["version", "commit"]))?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION"), env!("CROSSBAR_COMMIT")]).set(1);
+        registry.register(Box::new(logging::lost()))?;
+        registry.register(Box::new(Process::new()?))?;
+        Ok(Self {
+            requests: counters(
+                "crossbar_requests_total",
+                "Requests answered, by route, method and status",
                 &["route", "method", "status"],
             )?,
-            request_seconds: HistogramVec::new(
-                HistogramOpts::new("crossbar_request_duration_seconds", "How long answering took, by route")
-                    .buckets(LATENCIES.to_vec()),
-                &["route"],
+            request_seconds: seconds(
+                "crossbar_request_duration_seconds",
+                "How long answering took, by route",
+                "route",
             )?,
-            over_budget: IntCounterVec::new(
-                Opts::new("crossbar_over_budget_total", "Requests that went over a bound, by its name"),
+            over_budget: counters(
+                "crossbar_over_budget_total",
+                "Requests that went over a bound, by its name",
                 &["budget"],
             )?,
-            rate_limited: IntCounter::new(
+            rate_limited: counter(
                 "crossbar_rate_limited_total",
                 "Requests that were refused (429), since their client asked or failed to sign in too often",
             )?,
-            requests_under_way: IntGauge::new("crossbar_requests_under_way", "Requests that are being answered")?,
-            bytes_in_flight: IntGauge::new(
+            requests_under_way: gauge("crossbar_requests_under_way", "Requests that are being answered")?,
+            bytes_in_flight: gauge(
                 "crossbar_bytes_in_flight",
                 "Bytes of large bodies, documents and answers that requests hold",
             )?,
-            listeners: IntGauge::new("crossbar_listeners", "Clients that listen to what happens")?,
-            store_calls: IntCounterVec::new(
-                Opts::new("crossbar_store_calls_total", "Calls of the store (CouchDB), by call and outcome"),
+            listeners: gauge("crossbar_listeners", "Clients that listen to what happens")?,
+            store_calls: counters(
+                "crossbar_store_calls_total",
+                "Calls of the store (CouchDB), by call and outcome",
                 &["call", "outcome"],
             )?,
-            store_seconds: HistogramVec::new(
-                HistogramOpts::new("crossbar_store_call_duration_seconds", "How long calls of the store took")
-                    .buckets(LATENCIES.to_vec()),
-                &["call"],
-            )?,
-            writes_under_way: IntGauge::new(
-                "crossbar_writes_under_way",
-                "Writes into the store that are not done yet",
-            )?,
-            writes_refused: IntCounter::new(
+            store_seconds: seconds("crossbar_store_call_duration_seconds", "How long calls of the store took", "call")?,
+            writes_under_way: gauge("crossbar_writes_under_way", "Writes into the store that are not done yet")?,
+            writes_refused: counter(
                 "crossbar_writes_refused_total",
                 "Writes that were not begun, since too many were under way",
             )?,
-            cache_lookups: IntCounterVec::new(
-                Opts::new(
-                    "crossbar_auth_cache_lookups_total",
-                    "Lookups of remembered tokens, keys, secrets and accounts, by what was looked up and outcome",
-                ),
+            cache_lookups: counters(
+                "crossbar_auth_cache_lookups_total",
+                "Lookups of remembered tokens, keys, secrets and accounts, by what was looked up and outcome",
                 &["of", "outcome"],
             )?,
-            notices_queued: IntCounter::new("crossbar_notices_queued_total", "Change notices queued for the broker")?,
-            notices_sent: IntCounter::new("crossbar_notices_sent_total", "Change notices that the broker confirmed")?,
-            notices_dropped: IntCounter::new(
+            notices_queued: counter("crossbar_notices_queued_total", "Change notices queued for the broker")?,
+            notices_sent: counter("crossbar_notices_sent_total", "Change notices that the broker confirmed")?,
+            notices_dropped: counter(
                 "crossbar_notices_dropped_total",
                 "Change notices that never reached the broker: the queue was full, or the service stopped",
             )?,
-        };
-        let started_at = Gauge::new("process_start_time_seconds", "When the process started, in seconds since 1970")?;
-        started_at.set(started.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64().floor());
-        let build = Opts::new("crossbar_build_info", "The version that runs, and the commit that it was built of");
-        let build = IntGaugeVec::new(build, &["version", "commit"])?;
-        build.with_label_values(&[env!("CARGO_PKG_VERSION"), env!("CROSSBAR_COMMIT")]).set(1);
-        for collector in [
-            Box::new(metrics.requests.clone()) as Box<dyn Collector>,
-            Box::new(metrics.request_seconds.clone()),
-            Box::new(metrics.over_budget.clone()),
-            Box::new(metrics.rate_limited.clone()),
-            Box::new(metrics.requests_under_way.clone()),
-            Box::new(metrics.bytes_in_flight.clone()),
-            Box::new(metrics.listeners.clone()),
-            Box::new(metrics.store_calls.clone()),
-            Box::new(metrics.store_seconds.clone()),
-            Box::new(metrics.writes_under_way.clone()),
-            Box::new(metrics.writes_refused.clone()),
-            Box::new(metrics.cache_lookups.clone()),
-            Box::new(metrics.notices_queued.clone()),
-            Box::new(metrics.notices_sent.clone()),
-            Box::new(metrics.notices_dropped.clone()),
-            Box::new(logging::lost()),
-            Box::new(started_at),
-            Box::new(build),
-            Box::new(Process::new()?),
-        ] {
-            metrics.registry.register(collector)?;
-        }
-        Ok(metrics)
+            registry,
+        })
     }
 
     /// A request was answered.
@@ -228,6 +210,13 @@ impl Metrics {
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         String::from_utf8(text).map_err(|error| prometheus::Error::Msg(error.to_string()))
     }
+}
+
+/// What was made to count, which a registry shows from now on.
+fn shown<C: Collector + Clone + 'static>(registry: &Registry, made: prometheus::Result<C>) -> prometheus::Result<C> {
+    let made = made?;
+    registry.register(Box::new(made.clone()))?;
+    Ok(made)
 }
 
 /// What was made to count: that fails only where a name is none or is taken, and all names stand in this program.
