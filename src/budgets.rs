@@ -11,19 +11,22 @@ use crate::config::{at_least_one, seconds};
 use crate::document::json::DEEPEST;
 use crate::kazoo::{group, schema};
 
+/// What `--help` says above them.
+const HEADING: &str = "Budgets (what goes over one is answered with the status that is named, and changes nothing)";
+
 /// The bounds.
 #[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Budgets")]
+#[command(next_help_heading = HEADING)]
 pub struct Budgets {
     /// How many bytes a request's path and query may have; over it 414
     #[arg(long, env = "CROSSBAR_MAX_URL", default_value = "16384", value_parser = at_least_one(), value_name = "BYTES")]
     pub max_url: usize,
 
-    /// How many bytes the body of a request may have whose token is believed; over it 413
+    /// How many bytes a body may have, where the request's token is believed; over it 413
     #[arg(long, env = "CROSSBAR_MAX_BODY", default_value = "8000000", value_parser = at_least_one(), value_name = "BYTES")]
     pub max_body: usize,
 
-    /// The same of a request whose token is not, or that needs none; over it 413
+    /// How many bytes any other body may have: of sign-ins, and where the token is not believed; over it 413
     #[arg(long, env = "CROSSBAR_MAX_OPEN_BODY", default_value = "262144", value_parser = at_least_one(), value_name = "BYTES")]
     pub max_open_body: usize,
 
@@ -98,7 +101,7 @@ impl Budgets {
 
 /// The bounds of what is written, by a request or otherwise.
 #[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Budgets")]
+#[command(next_help_heading = HEADING)]
 pub struct WrittenBudgets {
     /// How many values data may hold that are checked by a schema; over it 400
     #[arg(long, env = "CROSSBAR_MAX_VALUES", default_value = "100000", value_parser = at_least_one(), value_name = "NUMBER")]

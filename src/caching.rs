@@ -23,6 +23,7 @@ pub enum Cache {
 
 /// What is kept, and how much of it.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Memory")]
 pub struct Caching {
     /// Whether accounts in use are kept in memory before a CouchDB: a write made here is seen at once, one made elsewhere
     /// when CouchDB's feed of changes tells of it. An embedded store always keeps them

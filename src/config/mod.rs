@@ -40,8 +40,8 @@ pub(crate) use values::{at_least_one, seconds};
 #[derive(Debug, Parser)]
 #[command(name = "crossbar-groups", version = crate::VERSION, about, max_term_width = 100)]
 pub struct CommandLine {
-    /// A TOML file of settings, whose keys are the flags of `serve`; a flag or its variable goes before it. Of the other
-    /// commands it sets what they have in common with `serve`
+    /// A TOML file of settings, whose keys are the flags of `serve`. A flag, or its variable, goes before it. For the other
+    /// commands it sets the flags that they share with `serve`
     #[arg(long, env = "CROSSBAR_CONFIG", global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
@@ -63,7 +63,7 @@ pub enum Command {
     Databases(DatabasesArguments),
     /// Write all that an embedded store holds at one moment to a file, also while the service runs
     Backup(BackupArguments),
-    /// Make an embedded store of a backup
+    /// Make an embedded store from a backup
     Restore(RestoreArguments),
     /// Compare the views that the service reads with those that it needs, and add missing ones
     #[command(subcommand)]
@@ -73,19 +73,19 @@ pub enum Command {
     /// Find what Kazoo leaves behind, and what rings otherwise than it seems: dangling endpoints, circles, weights, skipped
     /// groups, conflicts; exit status 1 if any
     Audit(Box<AuditArguments>),
-    /// Tell what hangs on accounts' groups, make groups what a file says, and bring back what was deleted
+    /// Tell whom a group rings and what uses it, make groups what a file says, and bring deleted ones back
     #[command(subcommand)]
     Groups(GroupsCommand),
-    /// Print what the API is, as an OpenAPI 3.1 document
+    /// Print the API as an OpenAPI 3.1 document
     Openapi(OpenapiArguments),
-    /// Tell how our answers compare with those of a crossbar
+    /// Tell how our answers compare with those of the crossbar behind (--upstream)
     #[command(subcommand)]
     Shadow(ShadowCommand),
     /// Carry documents, revisions and attachments from one store to another; may be stopped and started again
     Migrate(MigrateArguments),
     /// Ask a service whether it is ready; exit status 1 if it is not
     Health(HealthArguments),
-    /// Print what completes this command line in a shell
+    /// Print a script that has a shell complete this command line
     Completions {
         /// The shell
         shell: Shell,
@@ -105,7 +105,7 @@ pub enum Command {
 /// `health`
 #[derive(Debug, Args)]
 pub struct HealthArguments {
-    /// Where it answers (default: where `serve` would, by the same environment and configuration file)
+    /// Where the service answers (default: where `serve` would, by the same environment and configuration file)
     #[arg(value_name = "URL")]
     pub url: Option<Url>,
 

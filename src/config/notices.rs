@@ -16,6 +16,7 @@ const AMQP_CREDENTIAL: &str = "amqp";
 
 /// `--amqp` or `--amqp-file`
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Kazoo's nodes")]
 pub struct NoticeArguments {
     /// Tell Kazoo's nodes of each document written, over this broker: amqp://user:password@host:port/vhost, or amqps://
     /// (default: the one that systemd's credential `amqp` names, if there is one)

@@ -48,11 +48,12 @@ pub struct ServeArguments {
     #[arg(long, env = "CROSSBAR_TRUSTED_PROXY", value_delimiter = ',', value_name = "ADDRESS")]
     pub trusted_proxy: Vec<IpAddr>,
 
-    /// For how many seconds keys, secrets and account documents are remembered; a change of them takes effect after
+    /// For how many seconds keys, secrets and account documents are remembered: so long a change made elsewhere may take
+    /// until it holds
     #[arg(long, env = "CROSSBAR_AUTH_CACHE", default_value = "3", value_parser = seconds, value_name = "SECONDS")]
     pub auth_cache: Duration,
 
-    /// For how many seconds a connection on which nothing is asked is kept open
+    /// After how many seconds a connection is closed on which nothing is asked
     #[arg(long, env = "CROSSBAR_KEEP_ALIVE", default_value = "75", value_parser = seconds, value_name = "SECONDS")]
     pub keep_alive: Duration,
 
@@ -64,7 +65,7 @@ pub struct ServeArguments {
     #[arg(long, env = "CROSSBAR_ADMIN_LISTEN", value_parser = address, value_name = "ADDRESS:PORT")]
     pub admin_listen: Option<SocketAddr>,
 
-    /// The form of the log
+    /// How the log is written: lines for people, or one JSON object a line
     #[arg(long, env = "CROSSBAR_LOG_FORMAT", default_value = "text", value_name = "FORM")]
     pub log_format: LogFormat,
 
@@ -76,7 +77,7 @@ pub struct ServeArguments {
     #[allow(missing_docs)]
     pub caching: Caching,
 
-    /// Print what holds, as a configuration file, and where each of it comes from; passwords are left out
+    /// Print the settings that hold, as a configuration file, with where each comes from, and end; passwords are left out
     #[arg(long)]
     pub print_config: bool,
 

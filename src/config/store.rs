@@ -24,6 +24,7 @@ const NO_NODES: &str = "give a CouchDB's URL (http:// or https://), of a cluster
 
 /// `--store`, `--store-file` and `--ca`
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Store")]
 pub struct StoreArgument {
     /// A CouchDB's URL (http://user:password@host:5984), or a folder for the embedded store. Of a cluster, several
     /// URLs, as a list with commas or one by one; the first that answers is asked (default: what systemd's credential

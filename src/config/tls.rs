@@ -10,6 +10,7 @@ use crate::tls::{Authorities, Identity};
 
 /// `--tls-cert` and `--tls-key`
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "TLS")]
 pub struct TlsArguments {
     /// Answer over TLS, with the certificate in this file (PEM; those between it and its authority after it). SIGHUP
     /// reads it and its key again
