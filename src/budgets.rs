@@ -46,7 +46,7 @@ pub struct Budgets {
     #[arg(long, env = "CROSSBAR_MAX_ANSWER", default_value = "64000000", value_parser = at_least_one(), value_name = "BYTES")]
     pub max_answer: usize,
 
-    /// How many bytes an answer may have with indentation; over it it comes without
+    /// How many bytes an answer may have with indentation; a longer one comes without
     #[arg(long, env = "CROSSBAR_MAX_INDENTED", default_value = "8000000", value_parser = at_least_one(), value_name = "BYTES")]
     pub max_indented: usize,
 
