@@ -2,7 +2,7 @@
 
 use super::super::cursor::string_length;
 
-/// JSON without white space, such as [`encode`] gives, with line breaks and indentation; None if that makes it longer than
+/// JSON without white space, such as [`encode`](super::encode) gives, with line breaks and indentation; None if that makes it longer than
 /// `most` bytes: what is nested deep is mostly indentation. It is to stand `depth` levels deep in other JSON.
 pub fn pretty(text: &str, depth: usize, most: usize) -> Option<String> {
     let mut pretty = String::with_capacity(most.min(text.len().saturating_mul(2)));
