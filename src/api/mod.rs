@@ -4,6 +4,7 @@
 mod admission;
 mod answer;
 mod body;
+mod charged_body;
 mod client;
 mod coding;
 mod conditions;
@@ -13,7 +14,6 @@ mod documents;
 mod error;
 mod events;
 mod guesses;
-mod held;
 mod incoming;
 mod limit;
 mod list;
@@ -197,7 +197,7 @@ impl Api {
         };
         let answered = Box::pin(in_flight::of_request(Arc::clone(&charge), answered));
         let response = in_time(budgets.deadline, Budget::Deadline, answered).await?;
-        Ok(held::until_sent(response, charge))
+        Ok(charged_body::until_sent(response, charge))
     }
 
     /// The same of a request whose body is there.

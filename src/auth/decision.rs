@@ -51,7 +51,7 @@ impl Auth {
 
     /// For how long what was read is remembered.
     pub fn remembers_for(&self) -> Duration {
-        self.memory.recognized.remembered()
+        self.memory.tokens.remembered()
     }
 
     /// Whether an account has a user that is not deleted: that it has is remembered, that it has not is read.

@@ -23,10 +23,10 @@ use crate::metrics::Metrics;
 use crate::store::{self, SharedStore, Store};
 use crate::world::World;
 
+use super::cache::{Budget, Changes, Kept, REMEMBERED, ReadThrough};
 use super::error::Error;
 use super::names::{Allowances, Asker, Names};
-use super::recognized::Recognized;
-use super::shelf::{Budget, Changes, Kept, REMEMBERED, Shelf};
+use super::token_cache::TokenCache;
 
 /// The database of signing keys, and the attachment that holds a key.
 const SYSTEM_AUTH: &str = "system_auth";
@@ -87,24 +87,24 @@ pub(super) struct Verified {
     pub(super) secrets: Option<(String, String)>,
 }
 
-/// What is remembered: a shelf for each kind of document.
+/// What is remembered: a cache for each kind of document.
 pub(super) struct Memory {
     pub(super) store: SharedStore,
     key_names: Names<DocId>,
-    pub(super) keys: Shelf<DocId, SigningKey>,
+    pub(super) keys: ReadThrough<DocId, SigningKey>,
     account_names: Names<AccountId>,
-    pub(super) accounts: Shelf<AccountId, Account>,
-    pub(super) owners: Shelf<(AccountId, DocId), Owner>,
-    pub(super) restrictions: Shelf<AccountId, Restrictions>,
-    pub(super) sign_in: Shelf<AccountId, sign_in::Config>,
-    pub(super) owners_configs: Shelf<AccountId, owners::Config>,
-    pub(super) basic: Shelf<[u8; 32], (AccountId, DocId)>,
-    pub(super) system: Shelf<(), System>,
-    pub(super) ui: Shelf<(), Ui>,
+    pub(super) accounts: ReadThrough<AccountId, Account>,
+    pub(super) owners: ReadThrough<(AccountId, DocId), Owner>,
+    pub(super) restrictions: ReadThrough<AccountId, Restrictions>,
+    pub(super) sign_in: ReadThrough<AccountId, sign_in::Config>,
+    pub(super) owners_configs: ReadThrough<AccountId, owners::Config>,
+    pub(super) basic: ReadThrough<[u8; 32], (AccountId, DocId)>,
+    pub(super) system: ReadThrough<(), System>,
+    pub(super) ui: ReadThrough<(), Ui>,
     /// Verified tokens by their digests, never the tokens themselves.
     pub(super) verified: Cache<[u8; 32], Verified>,
     /// Whom they speak for.
-    pub(super) recognized: Recognized,
+    pub(super) tokens: TokenCache,
 }
 
 impl Memory {
@@ -116,18 +116,18 @@ impl Memory {
         Self {
             store,
             key_names: Names::new(&allowances),
-            keys: Shelf::new("key", remembered, &metrics, &of_names, &changes),
+            keys: ReadThrough::new("key", remembered, &metrics, &of_names, &changes),
             account_names: Names::new(&allowances),
-            accounts: Shelf::new("account", remembered, &metrics, &of_names, &changes),
-            owners: Shelf::new("owner", remembered, &metrics, &budget, &changes),
-            restrictions: Shelf::new("restrictions", remembered, &metrics, &budget, &changes),
-            owners_configs: Shelf::new("owners", remembered, &metrics, &budget, &changes),
-            sign_in: Shelf::new("sign_in", remembered, &metrics, &budget, &changes),
-            basic: Shelf::new("basic", remembered, &metrics, &Arc::new(Budget::new()), &changes),
-            system: Shelf::new("config", remembered, &metrics, &budget, &changes),
-            ui: Shelf::new("ui", remembered, &metrics, &budget, &changes),
+            accounts: ReadThrough::new("account", remembered, &metrics, &of_names, &changes),
+            owners: ReadThrough::new("owner", remembered, &metrics, &budget, &changes),
+            restrictions: ReadThrough::new("restrictions", remembered, &metrics, &budget, &changes),
+            owners_configs: ReadThrough::new("owners", remembered, &metrics, &budget, &changes),
+            sign_in: ReadThrough::new("sign_in", remembered, &metrics, &budget, &changes),
+            basic: ReadThrough::new("basic", remembered, &metrics, &Arc::new(Budget::new()), &changes),
+            system: ReadThrough::new("config", remembered, &metrics, &budget, &changes),
+            ui: ReadThrough::new("ui", remembered, &metrics, &budget, &changes),
             verified: Cache::new(REMEMBERED),
-            recognized: Recognized::new(remembered, &metrics, changes),
+            tokens: TokenCache::new(remembered, &metrics, changes),
         }
     }
 
@@ -201,7 +201,7 @@ impl<'m> Evidence<'m> {
 
     pub(super) async fn look<K, T, R>(
         &self,
-        shelf: &Shelf<K, T>,
+        cache: &ReadThrough<K, T>,
         key: K,
         read: impl FnOnce() -> R,
     ) -> Result<Option<Arc<T>>, Error>
@@ -211,8 +211,8 @@ impl<'m> Evidence<'m> {
         R: Future<Output = Result<Option<T>, Error>>,
     {
         let Kept { value, read_at } = match self.is_anew {
-            true => shelf.get_since(key, self.began, read).await?,
-            false => shelf.get(key, read).await?,
+            true => cache.get_since(key, self.began, read).await?,
+            false => cache.get(key, read).await?,
         };
         self.rest_on(read_at);
         Ok(value)

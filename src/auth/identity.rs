@@ -169,7 +169,7 @@ impl Evidence<'_> {
         fingerprint: [u8; 32],
         asker: Asker,
     ) -> Result<(Arc<Claims>, Arc<Identity>), Error> {
-        let changes = self.memory.recognized.changes();
+        let changes = self.memory.tokens.changes();
         let claims = self.claims(token, fingerprint, asker).await?;
         let account = claims.account_id.parse().map_err(|_| Disbelief::NoAccount)?;
         if let Some(user) = &claims.owner_id {
@@ -177,13 +177,13 @@ impl Evidence<'_> {
         }
         let method = claims.method.clone().unwrap_or_else(|| NO_METHOD.to_owned());
         let identity = self.identity(account, claims.owner_id.clone(), method, claims.exp).await?;
-        self.memory.recognized.keep(fingerprint, &claims, &identity, identity.read_at, changes);
+        self.memory.tokens.keep(fingerprint, &claims, &identity, identity.read_at, changes);
         Ok((claims, identity))
     }
 
     /// The same, as it is remembered.
     fn recognized(&self, fingerprint: &[u8; 32]) -> Option<(Arc<Claims>, Arc<Identity>)> {
-        let recognized = self.memory.recognized.get(fingerprint)?;
+        let recognized = self.memory.tokens.get(fingerprint)?;
         self.trusts(&recognized.1).then_some(recognized)
     }
 

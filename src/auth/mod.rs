@@ -2,12 +2,13 @@
 //! do there, and signing in. It is the one place where that is decided.
 //!
 //! A decision rests on documents: signing keys, secrets, accounts, restrictions. They are read from the store and
-//! remembered for a few seconds (`shelf`), what is not there too. **Nothing remembered may refuse**: before a
+//! remembered for a few seconds (`cache`), what is not there too. **Nothing remembered may refuse**: before a
 //! decision that rests on what was remembered refuses, it is made again on what is read anew ([`Auth::decide`]),
 //! bounded so that a flood of bad tokens is no flood of reads; nor is one of made-up names, of keys and accounts, for which
 //! each who asks has an allowance (`names`). Nothing is ever written for a token that comes in.
 
 mod attempts;
+mod cache;
 mod decision;
 mod door;
 mod error;
@@ -17,10 +18,9 @@ mod names;
 mod network;
 mod owners;
 mod profile;
-mod recognized;
 mod secrets;
-mod shelf;
 mod sign_in;
+mod token_cache;
 
 pub use decision::Auth;
 pub use door::Door;

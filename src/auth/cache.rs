@@ -65,8 +65,8 @@ impl<T> Clone for Kept<T> {
     }
 }
 
-/// The documents of one kind.
-pub(super) struct Shelf<K, T> {
+/// The documents of one kind: those that are remembered, and the others as they are read.
+pub(super) struct ReadThrough<K, T> {
     kept: Cache<K, Kept<T>>,
     /// Who reads a document anew; others who want it wait for what they read.
     reading: Cache<K, Arc<Mutex<()>>>,
@@ -90,12 +90,12 @@ impl Changes {
     }
 }
 
-impl<K, T> Shelf<K, T>
+impl<K, T> ReadThrough<K, T>
 where
     K: Hash + Eq + Clone + Send + Sync + 'static,
     T: Send + Sync + 'static,
 {
-    /// A shelf for documents that `kind` is a name for, which are remembered for `remembered`.
+    /// A cache of documents that `kind` is a name for, which are remembered for `remembered`.
     pub(super) fn new(
         kind: &'static str,
         remembered: Duration,

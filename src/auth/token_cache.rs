@@ -9,11 +9,11 @@ use moka::sync::Cache;
 use crate::kazoo::token::Claims;
 use crate::metrics::{CacheLookups, Metrics};
 
+use super::cache::{Changes, REMEMBERED};
 use super::identity::Identity;
-use super::shelf::{Changes, REMEMBERED};
 
 /// Tokens that were recognized, by their digests, never the tokens themselves.
-pub(super) struct Recognized {
+pub(super) struct TokenCache {
     kept: Cache<[u8; 32], Kept>,
     remembered: Duration,
     changes: Changes,
@@ -29,7 +29,7 @@ struct Kept {
     changes: u64,
 }
 
-impl Recognized {
+impl TokenCache {
     /// Remembers what rests on what is remembered for so long, and of which `changes` tells.
     pub(super) fn new(remembered: Duration, metrics: &Metrics, changes: Changes) -> Self {
         let kept = Cache::builder().max_capacity(REMEMBERED).time_to_live(remembered).build();
