@@ -12,7 +12,7 @@ use crate::document::json::DEEPEST;
 use crate::kazoo::{group, schema};
 
 /// What `--help` says above them.
-const HEADING: &str = "Budgets (what goes over one is answered with the status that is named, and changes nothing)";
+const HEADING: &str = "Budgets (what goes over one gets the status named)";
 
 /// The bounds.
 #[derive(Debug, Clone, Args)]

@@ -9,10 +9,6 @@ use super::StoreArgument;
 /// `backup`
 #[derive(Debug, Args)]
 pub struct BackupArguments {
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub store: StoreArgument,
-
     /// The file to write, for its owner alone
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
@@ -24,15 +20,15 @@ pub struct BackupArguments {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub store: StoreArgument,
 }
 
 /// `restore`
 #[derive(Debug, Args)]
 pub struct RestoreArguments {
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub store: StoreArgument,
-
     /// The backup. The store's folder must be empty, or not there
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
@@ -40,4 +36,8 @@ pub struct RestoreArguments {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub store: StoreArgument,
 }

@@ -11,10 +11,6 @@ use crate::kazoo::account::AccountId;
 /// `import`
 #[derive(Debug, Args)]
 pub struct ImportArguments {
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub store: StoreArgument,
-
     /// Dump files: {"db": …, "docs": […]}, attachments inline
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
@@ -22,16 +18,16 @@ pub struct ImportArguments {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub store: StoreArgument,
 }
 
 /// `export`
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("what").required(true).args(["databases", "all", "account"]))]
 pub struct ExportArguments {
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub store: StoreArgument,
-
     /// The databases: each a name, such as accounts or account/aa/bb/cc… (or with %2F for the slashes), or an account's id
     #[arg(value_name = "DB", value_parser = database)]
     pub databases: Vec<DbName>,
@@ -43,6 +39,10 @@ pub struct ExportArguments {
     /// An account: its database, and its document in accounts
     #[arg(long, value_name = "ID")]
     pub account: Option<AccountId>,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub store: StoreArgument,
 }
 
 /// A database, by its name or its account's.
@@ -57,11 +57,11 @@ fn database(text: &str) -> Result<DbName, String> {
 /// `databases`
 #[derive(Debug, Args)]
 pub struct DatabasesArguments {
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub store: StoreArgument,
-
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub store: StoreArgument,
 }

@@ -32,10 +32,6 @@ pub enum GroupsCommand {
 /// `groups deleted`
 #[derive(Debug, Args)]
 pub struct DeletedArguments {
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub store: StoreArgument,
-
     /// The account
     #[arg(long, value_name = "ID")]
     pub account: AccountId,
@@ -43,15 +39,15 @@ pub struct DeletedArguments {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub store: StoreArgument,
 }
 
 /// `groups restore`
 #[derive(Debug, Args)]
 pub struct RestoreGroupsArguments {
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub store: StoreArgument,
-
     /// The account
     #[arg(long, value_name = "ID")]
     pub account: AccountId,
@@ -66,16 +62,16 @@ pub struct RestoreGroupsArguments {
 
     #[command(flatten)]
     #[allow(missing_docs)]
+    pub store: StoreArgument,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
     pub notices: NoticeArguments,
 }
 
 /// `groups used-by`
 #[derive(Debug, Args)]
 pub struct UsedByArguments {
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub store: StoreArgument,
-
     /// The account
     #[arg(long, value_name = "ID")]
     pub account: AccountId,
@@ -87,16 +83,16 @@ pub struct UsedByArguments {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub store: StoreArgument,
 }
 
 /// `groups rings`
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("what").required(true).args(["group", "element"]))]
 pub struct RingsArguments {
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub store: StoreArgument,
-
     /// The account
     #[arg(long, value_name = "ID")]
     pub account: AccountId,
@@ -136,4 +132,8 @@ pub struct RingsArguments {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub store: StoreArgument,
 }

@@ -11,10 +11,6 @@ use crate::kazoo::views::DESIGN_DOCUMENTS;
 /// What the operators' commands look at, and how they tell it.
 #[derive(Debug, Args)]
 pub struct ScopeArguments {
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub store: StoreArgument,
-
     /// Only this account's database (default: those of all accounts, and accounts itself)
     #[arg(long, value_name = "ID")]
     pub account: Option<AccountId>,
@@ -22,6 +18,10 @@ pub struct ScopeArguments {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub store: StoreArgument,
 }
 
 /// `views`
@@ -37,13 +37,13 @@ pub enum ViewsCommand {
 /// `views install`
 #[derive(Debug, Args)]
 pub struct InstallArguments {
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub scope: ScopeArguments,
-
     /// Put ours in the place of a design document of this name, whosever it is. May be given more than once
     #[arg(long, value_name = "NAME", value_parser = design_document())]
     pub replace: Vec<String>,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub scope: ScopeArguments,
 }
 
 fn design_document() -> PossibleValuesParser {
@@ -53,10 +53,6 @@ fn design_document() -> PossibleValuesParser {
 /// `audit`
 #[derive(Debug, Args)]
 pub struct AuditArguments {
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub scope: ScopeArguments,
-
     /// Mend what needs no guess: members that name nothing, types that a document tells; after asking
     #[arg(long)]
     pub fix: bool,
@@ -64,6 +60,10 @@ pub struct AuditArguments {
     /// Mend it without asking
     #[arg(long, requires = "fix")]
     pub yes: bool,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub scope: ScopeArguments,
 
     #[command(flatten)]
     #[allow(missing_docs)]

@@ -10,10 +10,6 @@ use crate::budgets::WrittenBudgets;
 /// `groups plan`
 #[derive(Debug, Args)]
 pub struct PlanArguments {
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub store: StoreArgument,
-
     /// The file, YAML or JSON, of at most 64 MiB
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
@@ -21,6 +17,10 @@ pub struct PlanArguments {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub store: StoreArgument,
 
     #[command(flatten)]
     #[allow(missing_docs)]
@@ -32,20 +32,16 @@ pub struct PlanArguments {
 pub struct ApplyArguments {
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub notices: NoticeArguments,
+    pub plan: PlanArguments,
 
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub plan: PlanArguments,
+    pub notices: NoticeArguments,
 }
 
 /// `groups export`
 #[derive(Debug, Args)]
 pub struct ExportPlanArguments {
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub store: StoreArgument,
-
     /// Write a file that plan and apply take: of what is there now, so that to apply it changes nothing
     #[arg(long, required = true)]
     pub as_plan: bool,
@@ -57,4 +53,8 @@ pub struct ExportPlanArguments {
     /// Print JSON instead of YAML
     #[arg(long)]
     pub json: bool,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub store: StoreArgument,
 }

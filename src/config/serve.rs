@@ -21,14 +21,6 @@ pub struct ServeArguments {
     #[arg(long, env = "CROSSBAR_LISTEN", default_value = "127.0.0.1:8000", value_parser = address, value_name = "ADDRESS:PORT")]
     pub listen: SocketAddr,
 
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub tls: TlsArguments,
-
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub store: StoreArgument,
-
     /// Serve made-up accounts from a temporary store, and print what to try
     #[arg(long, env = "CROSSBAR_DEMO", conflicts_with_all = ["store", "store_file"])]
     pub demo: bool,
@@ -57,10 +49,6 @@ pub struct ServeArguments {
     #[arg(long, env = "CROSSBAR_KEEP_ALIVE", default_value = "75", value_parser = seconds, value_name = "SECONDS")]
     pub keep_alive: Duration,
 
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub notices: NoticeArguments,
-
     /// The address at which /healthz, /readyz and /metrics are (default: that of --listen)
     #[arg(long, env = "CROSSBAR_ADMIN_LISTEN", value_parser = address, value_name = "ADDRESS:PORT")]
     pub admin_listen: Option<SocketAddr>,
@@ -73,13 +61,25 @@ pub struct ServeArguments {
     #[arg(long, env = "CROSSBAR_WORKERS", value_parser = clap::value_parser!(u16).range(1..), value_name = "NUMBER")]
     pub workers: Option<u16>,
 
+    /// Print the settings that hold, as a configuration file, with where each comes from, and end; passwords are left out
+    #[arg(long)]
+    pub print_config: bool,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub store: StoreArgument,
+
     #[command(flatten)]
     #[allow(missing_docs)]
     pub caching: Caching,
 
-    /// Print the settings that hold, as a configuration file, with where each comes from, and end; passwords are left out
-    #[arg(long)]
-    pub print_config: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub notices: NoticeArguments,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub tls: TlsArguments,
 
     #[command(flatten)]
     #[allow(missing_docs)]

@@ -38,9 +38,6 @@ pub struct StoreArgument {
     #[arg(long, env = "CROSSBAR_STORE_FILE", value_name = "FILE", conflicts_with = "store")]
     store_file: Option<PathBuf>,
 
-    #[command(flatten)]
-    trust: TrustArgument,
-
     /// How many requests may be under way to a node of the CouchDB; further ones wait
     #[arg(long, env = "CROSSBAR_COUCH_CONNECTIONS", default_value = "128", value_name = "NUMBER")]
     couch_connections: NonZeroUsize,
@@ -52,6 +49,9 @@ pub struct StoreArgument {
     /// Ask the CouchDB by way of the proxy that HTTP_PROXY, HTTPS_PROXY or ALL_PROXY names, which is given the credentials
     #[arg(long, env = "CROSSBAR_COUCH_PROXY")]
     couch_proxy: bool,
+
+    #[command(flatten)]
+    trust: TrustArgument,
 }
 
 impl StoreArgument {
