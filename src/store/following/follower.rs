@@ -1,29 +1,22 @@
-//! A CouchDB of which what is asked for most is kept in memory, held true by its feeds of changes.
-//!
-//! The first who asks for an account's database has it loaded and followed; until it is caught up, and from the moment on
-//! at which its feed breaks or is silent, all is asked of the CouchDB. A write of ours is seen at once; others' when the feed
-//! tells of them. What the feed tells late never takes the place of what is known to be newer.
+//! Who loads a database, and holds what is kept of it true by its feed of changes.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
-use futures::stream::{BoxStream, StreamExt, TryStreamExt};
+use futures::stream::{StreamExt, TryStreamExt};
 use moka::sync::Cache;
 use prometheus::core::Collector;
 use prometheus::{IntCounter, IntGauge};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
-use crate::background::Background;
-use crate::document::{DbName, DocId, Document, Revision};
+use crate::document::DbName;
 use crate::metrics::made;
 
-use super::mapping::{Mapped, Mapping};
-use super::ready::{Change, Database, Held, Ready};
-use super::rows::{BATCH_BYTES, Batch, in_batches};
-use super::{Changed, Error, Layer, Query, Result, Row, Sequence, SharedStore, View};
+use super::super::mapping::{Mapped, Mapping};
+use super::super::ready::{Change, Database, Held, Ready};
+use super::super::{Changed, Error, Query, Result, Sequence, SharedStore, View};
 
 /// How long a database is not tried again after its feed broke, and at the most one that can't be kept, each time longer by
 /// this factor.
@@ -31,27 +24,21 @@ const PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 const LONGER: u32 = 4;
 
+/// How often it is seen whether the feed of a database that somebody asks for tells what there is; and how long that may take.
+const CHECK: Duration = Duration::from_secs(5);
+const LATE: Duration = Duration::from_secs(1);
+
 /// How many databases are remembered that are not tried again.
 const PAUSING: u64 = 100_000;
 
 /// How many databases are followed at the most: each costs a CouchDB a connection.
 const MOST: usize = 1_000;
 
-/// How often it is seen whether the feed of a database that somebody asks for tells what there is; and how long that may take.
-const CHECK: Duration = Duration::from_secs(5);
-const LATE: Duration = Duration::from_secs(1);
-
 /// How many are loaded at a time.
 const LOADS: usize = 4;
 
 /// How many documents may be written while a database is loaded.
 const MOST_DOUBTFUL: usize = 1_000;
-
-/// Keeps what is asked for most of a store that others write too.
-pub struct Following {
-    follower: Arc<Follower>,
-    background: Background,
-}
 
 /// How long a database is left alone.
 #[derive(Clone, Copy)]
@@ -66,103 +53,11 @@ struct Counts {
     lost: IntCounter,
 }
 
-impl Following {
-    /// Keeps so many bytes of `store`, whose `views` have these twins; follows it by tasks of `background`.
-    ///
-    /// Errors: never, as long as the collation's data are part of this program.
-    pub fn new(store: SharedStore, views: &'static [View], memory: usize, background: Background) -> Result<Self> {
-        let mapping = Arc::new(Mapping::new(views)?);
-        // it fails where the name is none
-        let counts = Counts {
-            followed: made(IntGauge::new(
-                "crossbar_databases_followed",
-                "Databases that are kept in memory and held true",
-            )),
-            lost: made(IntCounter::new(
-                "crossbar_databases_lost_total",
-                "Databases that are no longer held true: their feed broke or was silent, or they can't be kept",
-            )),
-        };
-        let follower = Follower {
-            ready: Ready::new(Arc::clone(&mapping), memory, memory / MOST),
-            store,
-            mapping,
-            pausing: Cache::builder().max_capacity(PAUSING).time_to_live(2 * LONGEST_PAUSE).build(),
-            loads: Semaphore::new(LOADS),
-            counts,
-        };
-        Ok(Self { follower: Arc::new(follower), background })
-    }
-
-    /// A database that is held true.
-    fn live(&self, name: &DbName) -> Option<Arc<Database>> {
-        self.follower
-            .ready
-            .database(name)
-            .filter(|database| database.held.is_live())
-            .inspect(|database| database.held.is_asked())
-    }
-
-    /// Has a database held true, in which something was found, if nobody does yet.
-    fn begin(&self, name: &DbName) {
-        let Some(database) = self.follower.ready.database(name) else { return };
-        let is_left_alone = || self.follower.pausing.get(name).is_some_and(|pause| Instant::now() < pause.until);
-        if !is_left_alone() && database.held.begin() {
-            let (name, follower) = (name.clone(), Arc::clone(&self.follower));
-            self.background.start(move |stopping| async move {
-                tokio::select! {
-                    () = stopping.cancelled() => {}
-                    () = follower.hold(&name, &database) => {}
-                }
-            });
-        }
-    }
-
-    /// The rows of a query as they are kept, with their documents; where too many of these have to be read, the first. Once
-    /// they are not held true any longer, they are the store's.
-    async fn batch(&self, name: &DbName, database: &Arc<Database>, view: &View, query: Query) -> Result<Batch> {
-        let kept = self.follower.ready.batch(database, view, &query).filter(|_| database.held.is_live());
-        let Some((mut batch, documents)) = kept else {
-            let rows = self.follower.store.batches(name, view, query).try_next().await?.unwrap_or_default();
-            return Ok(Batch { rows, is_last: false });
-        };
-        let mut bytes = 0;
-        for at in 0..documents.len() {
-            if batch.rows[at].document.is_some() {
-                continue;
-            }
-            if bytes >= BATCH_BYTES {
-                batch.rows.truncate(at);
-                batch.is_last = false;
-                break;
-            }
-            if let Ok(id) = batch.rows[at].id.parse::<DocId>() {
-                let read = self.follower.store.get(name, &id);
-                batch.rows[at].document = self.follower.ready.document(name, database, id.as_str(), read).await?;
-                bytes += batch.rows[at].bytes();
-            }
-        }
-        Ok(batch)
-    }
-
-    /// A document of ours was written, or was found written by somebody else: it is seen at once.
-    fn seen(&self, name: &DbName, database: &Arc<Database>, id: &Arc<str>, document: Option<Document>) {
-        let revision = document.as_ref().and_then(Document::revision);
-        database.own_writes.end(id, revision.as_ref(), || {
-            if let Some(document) = document.filter(|_| self.follower.ready.keeps(name, database)) {
-                let rows = self.follower.mapping.map(name, &document);
-                let (database, id, document) = (name.clone(), Arc::clone(id), Some(Arc::new(document)));
-                self.follower.ready.change(Change { database, id, document, rows });
-            }
-        });
-    }
-}
-
-/// Who loads a database and holds it true.
-struct Follower {
-    store: SharedStore,
-    ready: Ready,
-    mapping: Arc<Mapping>,
+/// Who loads databases and holds them true.
+pub(super) struct Follower {
+    pub(super) store: SharedStore,
+    pub(super) ready: Ready,
+    pub(super) mapping: Arc<Mapping>,
     /// Databases that are left alone.
     pausing: Cache<DbName, Pause>,
     loads: Semaphore,
@@ -189,7 +84,40 @@ impl From<Error> for Unheld {
 }
 
 impl Follower {
-    async fn hold(&self, name: &DbName, database: &Arc<Database>) {
+    /// Errors: never, as long as the collation's data are part of this program.
+    pub(super) fn new(store: SharedStore, views: &'static [View], memory: usize) -> Result<Self> {
+        let mapping = Arc::new(Mapping::new(views)?);
+        let counts = Counts {
+            followed: made(IntGauge::new(
+                "crossbar_databases_followed",
+                "Databases that are kept in memory and held true",
+            )),
+            lost: made(IntCounter::new(
+                "crossbar_databases_lost_total",
+                "Databases that are no longer held true: their feed broke or was silent, or they can't be kept",
+            )),
+        };
+        Ok(Self {
+            ready: Ready::new(Arc::clone(&mapping), memory, memory / MOST),
+            store,
+            mapping,
+            pausing: Cache::builder().max_capacity(PAUSING).time_to_live(2 * LONGEST_PAUSE).build(),
+            loads: Semaphore::new(LOADS),
+            counts,
+        })
+    }
+
+    pub(super) fn collectors(&self) -> Vec<Box<dyn Collector>> {
+        vec![Box::new(self.counts.followed.clone()), Box::new(self.counts.lost.clone())]
+    }
+
+    /// Whether a database is not to be tried again yet.
+    pub(super) fn leaves_alone(&self, name: &DbName) -> bool {
+        self.pausing.get(name).is_some_and(|pause| Instant::now() < pause.until)
+    }
+
+    /// Loads a database and holds it true, for as long as that can be done and somebody asks for it.
+    pub(super) async fn hold(&self, name: &DbName, database: &Arc<Database>) {
         let held = Holding { held: &database.held, followed: None };
         let before = self.pausing.get(name).map_or(Duration::ZERO, |pause| pause.of_unkept);
         let (pause, of_unkept) = match self.follow(name, database, held).await {
@@ -362,75 +290,5 @@ impl Drop for Holding<'_> {
         if let Some(followed) = &self.followed {
             followed.dec();
         }
-    }
-}
-
-#[async_trait]
-impl Layer for Following {
-    fn store(&self) -> &SharedStore {
-        &self.follower.store
-    }
-
-    async fn read(&self, name: &DbName, id: &DocId) -> Result<Option<Arc<Document>>> {
-        if let Some(database) = self.live(name) {
-            return self.follower.ready.document(name, &database, id.as_str(), self.follower.store.get(name, id)).await;
-        }
-        let found = self.follower.store.get(name, id).await?;
-        // who looks at an account, its users or its configuration may want nothing of what is kept
-        if found.as_ref().is_some_and(|document| self.follower.ready.has_rows_of(document)) {
-            self.begin(name);
-        }
-        Ok(found)
-    }
-
-    async fn write(&self, name: &DbName, document: &Document) -> Result<Revision> {
-        let kept = self.follower.ready.kept(name).zip(document.id().map(Arc::<str>::from));
-        if let Some((database, id)) = &kept {
-            database.own_writes.begin(id);
-        }
-        let written = self.follower.store.put(name, document).await;
-        if let Some((database, id)) = &kept {
-            let now = match &written {
-                Ok(revision) => {
-                    let mut document = document.clone();
-                    document.set_text("_rev", &revision.to_string());
-                    Some(document)
-                }
-                // whoever tries again is to see what came between
-                Err(Error::Conflict) => match id.parse::<DocId>() {
-                    Ok(id) => self.follower.store.get(name, &id).await.ok().flatten().map(Arc::unwrap_or_clone),
-                    Err(_) => None,
-                },
-                Err(_) => None,
-            };
-            self.seen(name, database, id, now);
-        }
-        written
-    }
-
-    fn list<'a>(&'a self, name: &'a DbName, view: &'a View, query: Query) -> BoxStream<'a, Result<Vec<Row>>> {
-        match self.live(name).filter(|database| self.follower.ready.has_rows(database, view)) {
-            Some(database) => {
-                let read = move |query, _| {
-                    let database = Arc::clone(&database);
-                    async move { self.batch(name, &database, view, query).await }
-                };
-                in_batches(query, usize::MAX, read).boxed()
-            }
-            None => {
-                // whose rows are asked for is known to be there
-                self.begin(name);
-                self.follower.store.batches(name, view, query)
-            }
-        }
-    }
-
-    fn version_of(&self, name: &DbName) -> Option<u64> {
-        self.live(name).map(|database| database.version())
-    }
-
-    fn own_collectors(&self) -> Vec<Box<dyn Collector>> {
-        let Counts { followed, lost } = &self.follower.counts;
-        vec![Box::new(followed.clone()), Box::new(lost.clone())]
     }
 }
