@@ -65,6 +65,7 @@ impl Object {
 }
 
 /// Whether a text stands in JSON as it is. All of it is looked at, many bytes at a time: there is nearly always nothing.
+#[allow(clippy::needless_bitwise_bool, reason = "without branches one instruction looks at many bytes")]
 fn needs_no_escape(text: &str) -> bool {
     let is_escaped = |byte| (byte < 0x20) | (byte == b'"') | (byte == b'\\');
     !text.bytes().fold(false, |found, byte| found | is_escaped(byte))

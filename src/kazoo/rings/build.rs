@@ -121,9 +121,9 @@ impl<'r> Endpoint<'r> {
             Some(device) => at(device, "call_forward", key),
             None => self.layers().filter_map(|layer| at(layer, "call_forward", key)).last(),
         };
-        let says = |key: &str| field(key).is_some_and(|raw| said(&raw));
+        let says = |key: &str| field(key).is_some_and(said);
         let has_number = field("number").is_some_and(|number| !is_empty(number.get()));
-        let is_for_all = || field("direct_calls_only").is_some_and(|raw| denied(&raw));
+        let is_for_all = || field("direct_calls_only").is_some_and(denied);
         let forwards = says("enabled") && has_number && (is_direct || is_for_all());
         forwards.then(|| if says("substitute") { Forward::Instead } else { Forward::Beside })
     }
