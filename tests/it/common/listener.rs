@@ -79,6 +79,12 @@ impl Listener {
         }
     }
 
+    /// The next event; None at the end of the stream, or when nothing at all came in the time.
+    pub fn next_within(&mut self, time: Duration) -> Option<Event> {
+        self.lines.get_ref().set_read_timeout(Some(time)).unwrap();
+        self.next()
+    }
+
     /// The events up to the first of a name, itself included.
     pub fn until(&mut self, name: &str) -> Vec<Event> {
         let mut events = Vec::new();
