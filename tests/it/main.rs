@@ -25,6 +25,7 @@ mod guessing;
 mod hostile;
 mod life;
 mod logging;
+mod manual;
 mod matrix;
 mod memory;
 mod metrics;

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::common::client::{self, Response};
+use crate::common::manual::{blocks, page};
 use crate::common::program::{Served, run};
 use crate::common::recording;
 use crate::common::upstream::{Asked, Line, Upstream};
@@ -436,8 +437,7 @@ fn kazoos(scenario: &str, ours: Response) -> Option<Response> {
 
 #[test]
 fn the_page_on_moving_is_followed_word_by_word() {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/moving-from-kazoo.md");
-    let page = fs::read_to_string(page).unwrap();
+    let page = page("docs/moving-from-kazoo.md");
     let variables = recording::variables();
     let (path, token) = (format!("/v2/accounts/{}/groups", variables["C"]), &variables["TC"]);
     // what crossbar says, since other processes have the store from now on
@@ -456,8 +456,7 @@ fn the_page_on_moving_is_followed_word_by_word() {
         say(line, &answer)
     });
     let (mut served, mut followed): (Option<Served>, Vec<String>) = Default::default();
-    let blocks = page.split("```sh\n").skip(1).map(|block| block.split("```").next().unwrap());
-    for command in blocks.flat_map(str::lines) {
+    for command in blocks(&page, "sh").into_iter().flat_map(str::lines) {
         let mut words: Vec<String> = command.split_whitespace().skip(1).map(str::to_owned).collect();
         followed.push(words[..2].join(" "));
         for word in &mut words {

@@ -8,6 +8,7 @@ pub mod client;
 pub mod faulty;
 pub mod hostile;
 pub mod listener;
+pub mod manual;
 pub mod program;
 pub mod proxy;
 pub mod recording;
