@@ -119,6 +119,22 @@ fn what_is_imported_is_exported_and_importing_again_changes_nothing() {
 }
 
 #[test]
+fn whoever_closes_standard_output_has_seen_enough() {
+    let folder = tempfile::tempdir().unwrap();
+    import(text(folder.path()), &seed());
+    let store = ["--store", text(folder.path())];
+    for command in [&["export", "--all"][..], &["groups", "export", "--as-plan"], &["databases"]] {
+        let mut program = program();
+        let program = program.args(command).args(store).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = program.spawn().unwrap();
+        // long before it has opened the store
+        drop(process.stdout.take());
+        let output = process.wait_with_output().unwrap();
+        assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &[][..]), "{command:?}: {output:?}");
+    }
+}
+
+#[test]
 fn a_request_under_way_is_finished_and_no_other_begun() {
     let folder = tempfile::tempdir().unwrap();
     import(text(folder.path()), &seed());
