@@ -16,7 +16,7 @@ use crate::common::manual::{blocks, page};
 use crate::common::program::{Served, run};
 use crate::common::recording;
 use crate::common::upstream::{Asked, Line, Upstream};
-use crate::common::{Kind, TestAccount, TestApp, TestStore, block_on, import, named, seed_files};
+use crate::common::{Kind, TestAccount, TestApp, TestStore, block_on, import, named, seed_files, until_let_go};
 use crossbar_groups::kazoo::views;
 use crossbar_groups::store::SharedServer;
 use crossbar_groups::store::embedded::Embedded;
@@ -447,10 +447,7 @@ fn the_page_on_moving_is_followed_word_by_word() {
         block_on(import(store.as_ref(), seed_files()));
         TestApp::unlimited(store).get(&path, token)
     };
-    // what is done in the background lets go of it a moment later
-    while Embedded::open(folder.path(), views::ALL).is_err() {
-        thread::sleep(Duration::from_millis(10));
-    }
+    until_let_go(folder.path());
     let crossbar = Upstream::start(move |asked, line| {
         line.body(asked, |_| {})?;
         say(line, &answer)
