@@ -73,7 +73,7 @@ impl Api {
         let answered = async {
             let (asked, framing) = self.asked(request, frame)?;
             let body = (framing != Framing::Nothing).then_some(payload);
-            Ok::<_, Error>(upstream.relay(&asked, body).await?)
+            Ok::<_, Error>(upstream.relay(self.limiter.network(request), &asked, body).await?)
         };
         match answered.await {
             Ok(answered) => {
