@@ -17,6 +17,7 @@ mod config;
 mod contention;
 mod contract;
 mod costs;
+mod deleted;
 mod durability;
 mod events;
 mod faults;
