@@ -45,8 +45,9 @@ impl Resource {
             Self::Document(..) => &[Verb::Patch, Verb::Post, Verb::Get, Verb::Delete],
             Self::UserAuth | Self::ApiAuth | Self::SchemaValidation(_) => &[Verb::Put],
             Self::Restoring(..) => &[Verb::Post],
-            Self::Rings(..) | Self::UsedBy(..) | Self::Deleted(_) => &[Verb::Get],
-            Self::Schemas | Self::Schema(_) | Self::About => &[Verb::Get],
+            Self::Rings(..) | Self::UsedBy(..) | Self::Deleted(_) | Self::Schemas | Self::Schema(_) | Self::About => {
+                &[Verb::Get]
+            }
             Self::Account => &[Verb::Patch, Verb::Post, Verb::Put, Verb::Get, Verb::Delete],
             Self::Unknown => &[],
         }
