@@ -32,6 +32,8 @@ fn what_was_deleted_is_listed_and_restored_as_it_was() {
         put(&test.store(), &account.database(), ann);
         let app = TestApp::unlimited(test.store());
         assert!(deleted(&app, &account, "").is_empty());
+        let read = r#"crossbar_store_calls_total{call="dump",outcome="ok"}"#;
+        assert_eq!(app.metrics()[read], 1.0, "many documents are read in a request");
         let endpoints = json!({user: {"type": "user", "weight": 1.50}});
         let group = app.create(&account, json!({"name": "Front desk", "endpoints": endpoints, "flags": ["a"]}));
         let other = app.create(&account, json!({"name": "Other", "endpoints": {}}));

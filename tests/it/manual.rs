@@ -3,13 +3,15 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
 
 use clap::Parser;
 
 use crate::common::manual::{Shell, blocks, page};
 use crate::common::program::{Served, program};
 use crate::common::upstream::Upstream;
-use crate::common::{TestApp, block_on, client, import, recording, seed_files};
+use crate::common::{TestApp, block_on, client, import, recording, seed_files, until_let_go};
 use crossbar_groups::config::CommandLine;
 use crossbar_groups::kazoo::views;
 use crossbar_groups::store::SharedServer;
@@ -62,13 +64,14 @@ impl Reader {
             block_on(import(&Embedded::open(&shell.path(folder), views::ALL).unwrap(), seed_files()));
         }
         let group = {
-            let store: SharedServer = std::sync::Arc::new(Embedded::open(&shell.path("couch"), views::ALL).unwrap());
+            let store: SharedServer = Arc::new(Embedded::open(&shell.path("couch"), views::ALL).unwrap());
             let app = TestApp::unlimited(store);
             let groups = format!("/v2/accounts/{account}/groups");
             let group = app.get(&groups, token).json()["data"][0]["id"].as_str().unwrap().to_owned();
             assert_eq!(app.send("DELETE", &format!("{groups}/{group}"), token, None).status, 200);
             group
         };
+        until_let_go(&shell.path("couch"));
         let upstream = Upstream::saying("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
         Self { shell, upstream, system: None, account, group, played: Vec::new() }
     }
@@ -161,7 +164,7 @@ impl Reader {
 
 #[test]
 fn the_page_on_operating_is_followed_word_by_word() {
-    if std::process::Command::new("curl").arg("--version").output().is_err() {
+    if Command::new("curl").arg("--version").output().is_err() {
         return;
     }
     let page = page("docs/operating.md");
