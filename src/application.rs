@@ -236,7 +236,7 @@ fn admin_server(admin: &Admin, (listener, identity): (TcpListener, Option<&Arc<I
 fn relay(arguments: &ServeArguments, metrics: &Metrics, background: &Background) -> io::Result<Option<Relay>> {
     let RelayArguments { upstream: Some(target), sign_in, times } = arguments.relay.clone() else { return Ok(None) };
     let trusted = arguments.store.trusted()?;
-    let upstream = Upstream::new(target, times, arguments.budgets.max_relayed, &trusted).map_err(io::Error::other)?;
+    let upstream = Upstream::new(target, times, &arguments.budgets, &trusted).map_err(io::Error::other)?;
     metrics.show(upstream.collectors());
     upstream.watch(background);
     let shadow = Shadow::new(arguments.shadow.clone());

@@ -58,7 +58,7 @@ pub struct Budgets {
     #[arg(long, env = "CROSSBAR_HEAD_TIME_OUT", default_value = "5", value_parser = seconds, value_name = "SECONDS")]
     pub head_time_out: Duration,
 
-    /// For how many seconds a request may take to send its body; over it 408
+    /// For how many seconds a request may take to send its body, and of one that is relayed each 64 KiB of it; over it 408
     #[arg(long, env = "CROSSBAR_BODY_TIME_OUT", default_value = "20", value_parser = seconds, value_name = "SECONDS")]
     pub body_time_out: Duration,
 

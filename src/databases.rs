@@ -5,7 +5,7 @@ use futures::stream::{self, Stream, StreamExt, TryStreamExt};
 
 use crate::document::{DbName, Document};
 use crate::kazoo::views::DESIGN_DOCUMENTS;
-use crate::store::{self, Attachments, DESIGN, DesignDocument, Server};
+use crate::store::{self, Attachments, DESIGN, DesignDocument, Server, Store};
 
 /// How many documents are read at a time.
 const BATCH: usize = 200;
@@ -35,7 +35,7 @@ impl Error {
 ///
 /// Errors: the database is not there, or the store fails.
 pub fn documents<'a>(
-    store: &'a dyn Server,
+    store: &'a dyn Store,
     database: &'a DbName,
     attachments: Attachments,
 ) -> impl Stream<Item = Result<Document, Error>> + 'a {

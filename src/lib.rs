@@ -16,7 +16,7 @@
 //!
 //! What a request may take: [`budgets`] are its bounds, [`in_flight`] are the bytes that all of them hold; work that keeps a
 //! processor busy is done [`aside`]; [`caching`] says what is kept in memory. [`ringing`] reads what says whom a group rings,
-//! [`using`] what names one.
+//! [`using`] what names one, [`deleted`] what was deleted softly.
 //!
 //! Beside requests: [`background`] is the work that goes on, [`notices`] tells Kazoo's nodes of what is written, [`admin`] is
 //! what operators' machines ask, [`metrics`] are what is counted, [`logging`] is the log.
@@ -44,6 +44,7 @@ pub mod budgets;
 pub mod caching;
 pub mod config;
 pub mod databases;
+pub mod deleted;
 pub mod demo;
 pub mod document;
 pub mod dump;

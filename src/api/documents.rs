@@ -117,6 +117,17 @@ pub async fn delete(authorized: &Authorized<'_>, kind: &'static Kind, id: &str) 
     Ok(shown(kind, Arc::new(document), documents::public_deleted, revision).await)
 }
 
+/// `POST …/{noun}/{id}/restore`: what was deleted softly is there again, as it was.
+pub async fn restore(authorized: &Authorized<'_>, kind: &'static Kind, id: &str) -> Result<Answer, Error> {
+    let missing = || Error::BadIdentifier(id.to_owned());
+    let doc_id = id.parse().map_err(|_| missing())?;
+    let found = authorized.api.store.get(&authorized.account.id.database(), &doc_id).await?;
+    let found = found.filter(|found| documents::is_of_type(found, kind.pvt_type)).ok_or_else(missing)?;
+    let document = documents::restore(&found, &author(authorized)).ok_or_else(missing)?;
+    let revision = write_over(authorized, &document, revision_of(id, &found)?).await?;
+    Ok(shown(kind, Arc::new(document), documents::public, revision).await)
+}
+
 /// The fields of a client's data, by the schema.
 async fn submitted(authorized: &Authorized<'_>, kind: &'static Kind) -> Result<Document, Error> {
     authorized.api.schemas.check(kind.schema, authorized.data(), 0, documents::submitted).await
@@ -195,8 +206,12 @@ fn live(kind: &'static Kind, id: &str, found: Option<Arc<Document>>) -> Result<(
     let found = found
         .filter(|found| documents::is_live(found, kind.pvt_type))
         .ok_or_else(|| Error::BadIdentifier(id.to_owned()))?;
-    let revision = found.revision().ok_or_else(|| store::Error::Corrupt(format!("{id} has no revision")))?;
+    let revision = revision_of(id, &found)?;
     Ok((found, revision))
+}
+
+fn revision_of(id: &str, found: &Document) -> Result<Revision, Error> {
+    Ok(found.revision().ok_or_else(|| store::Error::Corrupt(format!("{id} has no revision")))?)
 }
 
 /// Writes a document over its revision, unless the request only reads; gives the revision that is shown.

@@ -101,7 +101,8 @@ impl Limiter {
         }
     }
 
-    fn network(&self, request: &HttpRequest) -> Option<Network> {
+    /// The client's network; None where its address is not known, and of what we ask ourselves.
+    pub fn network(&self, request: &HttpRequest) -> Option<Network> {
         self.client(request).filter(|_| !is_unpaid(request)).map(Network::of_client)
     }
 

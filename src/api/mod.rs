@@ -10,6 +10,7 @@ mod coding;
 mod conditions;
 mod context;
 mod csv;
+mod deleted;
 mod documents;
 mod error;
 mod events;
@@ -331,6 +332,8 @@ impl Authorized<'_> {
             (Resource::Document(kind, id), Verb::Delete) => Box::pin(documents::delete(self, kind, id)).await,
             (Resource::Rings(kind, id), Verb::Get) => Box::pin(rings::rung(self, kind, id)).await,
             (Resource::UsedBy(kind, id), Verb::Get) => Box::pin(used::told(self, kind, id)).await,
+            (Resource::Deleted(_), Verb::Get) => Box::pin(deleted::list(self)).await,
+            (Resource::Restoring(kind, id), Verb::Post) => Box::pin(documents::restore(self, kind, id)).await,
             _ => Box::pin(self.api.schemas(self.incoming, self.path)).await,
         }
     }

@@ -11,6 +11,9 @@ use super::resource::Resource;
 /// The token's own account, as a path's first segment: `/v2/account/…` for `/v2/accounts/{id}/…`.
 const OWN_ACCOUNT: &str = "account";
 
+/// What stands in the place of an id where those are meant that are deleted.
+const DELETED: &str = "_deleted";
+
 /// Which account a path names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NamedAccount {
@@ -140,9 +143,11 @@ impl Nouns {
         let alone = before.is_empty();
         match (end.noun, end.parameters.as_slice()) {
             (Noun::Documents(kind), []) => Resource::Documents(kind),
+            (Noun::Documents(kind), [id]) if id == DELETED => Resource::Deleted(kind),
             (Noun::Documents(kind), [id]) => Resource::Document(kind, id.clone()),
             (Noun::Documents(kind), [id, last]) if last == "rings" => Resource::Rings(kind, id.clone()),
             (Noun::Documents(kind), [id, last]) if last == "used_by" => Resource::UsedBy(kind, id.clone()),
+            (Noun::Documents(kind), [id, last]) if last == "restore" => Resource::Restoring(kind, id.clone()),
             (Noun::UserAuth, []) if alone => Resource::UserAuth,
             (Noun::ApiAuth, []) if alone => Resource::ApiAuth,
             (Noun::Schemas, []) => Resource::Schemas,
@@ -190,6 +195,9 @@ mod tests {
         }
         assert_eq!(resource("/v2/accounts/A/groups/G/rings"), Resource::Rings(&GROUPS, "G".to_owned()));
         assert_eq!(resource("/v2/accounts/A/groups/G/used_by"), Resource::UsedBy(&GROUPS, "G".to_owned()));
+        assert_eq!(resource("/v2/accounts/A/groups/_deleted"), Resource::Deleted(&GROUPS));
+        assert_eq!(resource("/v2/accounts/A/groups/deleted"), Resource::Document(&GROUPS, "deleted".to_owned()));
+        assert_eq!(resource("/v2/accounts/A/groups/G/restore"), Resource::Restoring(&GROUPS, "G".to_owned()));
         assert_eq!(resource("/v2/accounts/A/users/U/x/groups"), Resource::Documents(&GROUPS));
         assert_eq!(resource("/v2/schemas/groups/validation"), Resource::SchemaValidation("groups".to_owned()));
     }

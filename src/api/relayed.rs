@@ -39,7 +39,7 @@ impl Relay {
     /// Whether what a path is about is answered here; None: the path can't be read, or has no version.
     fn is_ours(&self, path: Option<&Path>) -> bool {
         match path.map(|path| &path.resource) {
-            Some(Resource::Rings(..) | Resource::UsedBy(..)) => true,
+            Some(Resource::Rings(..) | Resource::UsedBy(..) | Resource::Deleted(_) | Resource::Restoring(..)) => true,
             Some(Resource::Documents(_) | Resource::Document(..)) => {
                 self.shadow.as_ref().is_none_or(|shadow| shadow.serves() == Serve::Here)
             }
@@ -73,7 +73,7 @@ impl Api {
         let answered = async {
             let (asked, framing) = self.asked(request, frame)?;
             let body = (framing != Framing::Nothing).then_some(payload);
-            Ok::<_, Error>(upstream.relay(&asked, body).await?)
+            Ok::<_, Error>(upstream.relay(self.limiter.network(request), &asked, body).await?)
         };
         match answered.await {
             Ok(answered) => {

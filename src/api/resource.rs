@@ -14,6 +14,11 @@ pub enum Resource {
     Rings(&'static Kind, String),
     /// `…/groups/{id}/used_by`: what names one of them, which Kazoo does not tell.
     UsedBy(&'static Kind, String),
+    /// `…/groups/_deleted`: those that are deleted softly, which Kazoo does not tell. No document has such an id: CouchDB keeps
+    /// what begins with an underscore for itself.
+    Deleted(&'static Kind),
+    /// `…/groups/{id}/restore`: one of them, to be brought back.
+    Restoring(&'static Kind, String),
     /// `/v2/user_auth`
     UserAuth,
     /// `/v2/api_auth`
@@ -39,7 +44,10 @@ impl Resource {
             Self::Documents(_) => &[Verb::Put, Verb::Get],
             Self::Document(..) => &[Verb::Patch, Verb::Post, Verb::Get, Verb::Delete],
             Self::UserAuth | Self::ApiAuth | Self::SchemaValidation(_) => &[Verb::Put],
-            Self::Rings(..) | Self::UsedBy(..) | Self::Schemas | Self::Schema(_) | Self::About => &[Verb::Get],
+            Self::Restoring(..) => &[Verb::Post],
+            Self::Rings(..) | Self::UsedBy(..) | Self::Deleted(_) | Self::Schemas | Self::Schema(_) | Self::About => {
+                &[Verb::Get]
+            }
             Self::Account => &[Verb::Patch, Verb::Post, Verb::Put, Verb::Get, Verb::Delete],
             Self::Unknown => &[],
         }
@@ -52,6 +60,8 @@ impl Resource {
             Self::Document(kind, _) => kind.route_of_one,
             Self::Rings(kind, _) => kind.route_of_rings,
             Self::UsedBy(kind, _) => kind.route_of_uses,
+            Self::Deleted(kind) => kind.route_of_deleted,
+            Self::Restoring(kind, _) => kind.route_of_restoring,
             Self::UserAuth => "user_auth",
             Self::ApiAuth => "api_auth",
             Self::Schemas => "schemas",

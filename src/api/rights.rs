@@ -6,7 +6,7 @@ use std::sync::Arc;
 use actix_web::HttpRequest;
 
 use crate::auth::{self, Asker, Credentials, Identity, Wanted};
-use crate::document::DocId;
+use crate::document::{DocId, Document};
 use crate::kazoo::account::{Account, AccountId};
 use crate::kazoo::documents::is_deleted;
 use crate::kazoo::verb::Verb;
@@ -130,18 +130,21 @@ impl Api {
             return Ok(of_user);
         }
         let group = match &path.resource {
-            Resource::Documents(_) => None,
+            Resource::Documents(_) | Resource::Deleted(_) => None,
             // they tell of groups, devices and callflows of others
             Resource::Rings(..) | Resource::UsedBy(..) => return Err(auth::Error::Forbidden.into()),
-            Resource::Document(_, id) => match id.parse() {
-                Ok(id) => self.store.get(&account.database(), &id).await?.filter(|group| !is_deleted(group)),
+            Resource::Document(_, id) | Resource::Restoring(_, id) => match id.parse() {
+                Ok(id) => self.store.get(&account.database(), &id).await?,
                 Err(_) => None,
             },
             _ => return Ok(of_user),
         };
+        // that there is none is told to whoever asks; to bring one back it need not be there
+        let is_there = |group: &Arc<Document>| matches!(path.resource, Resource::Restoring(..)) || !is_deleted(group);
+        let group = group.filter(is_there);
         let wanted = match (&path.resource, &of_user) {
-            (Resource::Documents(_), Some(user)) => Wanted::OfUser(user),
-            (Resource::Documents(_), None) => Wanted::All,
+            (Resource::Documents(_) | Resource::Deleted(_), Some(user)) => Wanted::OfUser(user),
+            (Resource::Documents(_) | Resource::Deleted(_), None) => Wanted::All,
             _ => Wanted::Group(group.as_deref()),
         };
         let shown =

@@ -16,6 +16,7 @@ use futures::{StreamExt, stream};
 use hyper::header::ACCEPT_ENCODING;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
+use crate::aside::by_size;
 use crate::relay::headers::Framing;
 use crate::relay::{Asked, Failure, Upstream};
 use crate::shadow::compare::Answer;
@@ -37,7 +38,7 @@ struct Read {
     shadow: Arc<Shadow>,
     upstream: Arc<Upstream>,
     request: HttpRequest,
-    question: Question,
+    question: Arc<Question>,
     request_id: String,
     _place: OwnedSemaphorePermit,
 }
@@ -64,7 +65,7 @@ pub fn beside(api: &web::Data<Api>, request: &HttpRequest, request_id: &str, res
         shadow: Arc::clone(shadow),
         upstream: Arc::clone(upstream),
         request: request.clone(),
-        question,
+        question: Arc::new(question),
         request_id: request_id.to_owned(),
         _place: place,
     };
@@ -148,9 +149,14 @@ impl Read {
     }
 
     async fn with(&self, theirs: Result<Answer, Skip>) -> Result<(Compared, (u16, u16)), Skip> {
-        let theirs = theirs?.decoded(self.shadow.longest())?;
+        let (theirs, longest) = (theirs?, self.shadow.longest());
+        // how long it is without its coding is known afterwards
+        let bytes = if theirs.is_coded() { longest } else { theirs.body.len() };
+        let theirs = by_size(bytes, move || theirs.decoded(longest)).await?;
         let ours = self.ours().await?;
-        Ok((Compared::of(&self.question, &theirs, &ours), (theirs.status, ours.status)))
+        let (bytes, question) = (theirs.body.len() + ours.body.len(), Arc::clone(&self.question));
+        let compare = move || (Compared::of(&question, &theirs, &ours), (theirs.status, ours.status));
+        Ok(by_size(bytes, compare).await)
     }
 
     /// What we answer.
@@ -184,7 +190,7 @@ impl Read {
         let (mut asked, _): (Asked, Framing) = self.api.asked(&self.request, &frame).map_err(|_| Skip::Unanswered)?;
         asked.headers.remove(ACCEPT_ENCODING);
         let no_body = None::<stream::Empty<Result<Bytes, std::io::Error>>>;
-        let answered = self.upstream.relay(&asked, no_body).await.map_err(|failure| match failure {
+        let answered = self.upstream.relay(None, &asked, no_body).await.map_err(|failure| match failure {
             Failure::Busy(_) => Skip::Busy,
             _ => Skip::Unanswered,
         })?;

@@ -10,14 +10,14 @@ use crossbar_groups::config::{DatabasesArguments, ExportArguments, ImportArgumen
 use crossbar_groups::databases::{self, is_there};
 use crossbar_groups::document::DbName;
 use crossbar_groups::dump::{self, Dump, Imported};
-use crossbar_groups::kazoo::account::ACCOUNTS;
+use crossbar_groups::kazoo::account::{ACCOUNTS, AccountId};
 use crossbar_groups::open_or_make_store;
 use crossbar_groups::operate::databases::list;
-use crossbar_groups::store::Loaded;
 use crossbar_groups::store::embedded::Embedded;
+use crossbar_groups::store::{Loaded, Server};
 
 use super::opened::opened;
-use super::output::{print, print_json, print_report};
+use super::output::{print, print_json, print_report, written};
 
 /// Files of fewer documents are loaded before anyone would look at a bar.
 const MANY_DOCUMENTS: u64 = 1_000;
@@ -76,14 +76,22 @@ pub async fn export(arguments: ExportArguments) -> anyhow::Result<()> {
             return Err(databases::Error::NotThere(database.clone()).into());
         }
     }
+    match dumped(store, &databases, arguments.account).await {
+        Err(dump::Error::Output(error)) => Ok(written(Err(error)).map_err(dump::Error::Output)?),
+        dumped => Ok(dumped?),
+    }
+}
+
+/// Databases, and an account's document of `accounts`.
+async fn dumped(store: &dyn Server, databases: &[DbName], account: Option<AccountId>) -> Result<(), dump::Error> {
     let mut output = io::BufWriter::new(io::stdout().lock());
-    for database in &databases {
+    for database in databases {
         dump::export(store, database, &mut output).await?;
     }
-    if let Some(account) = arguments.account {
-        dump::export_one(store, &DbName::fixed(ACCOUNTS), &account.document_id(), &mut output).await?;
+    match account {
+        Some(account) => dump::export_one(store, &DbName::fixed(ACCOUNTS), &account.document_id(), &mut output).await,
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// Lists the databases of a store.

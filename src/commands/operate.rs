@@ -5,11 +5,10 @@ use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use indicatif::ProgressBar;
 use serde::Serialize;
 
 use crossbar_groups::config::{AuditArguments, MigrateArguments, ScopeArguments, ViewsCommand};
-use crossbar_groups::operate::{audit, doctor, migrate, progress_bar, views};
+use crossbar_groups::operate::{audit, doctor, migrate, views};
 use crossbar_groups::store::SharedStore;
 use crossbar_groups::store::couch::CouchOptions;
 use crossbar_groups::store::embedded::Embedded;
@@ -19,16 +18,11 @@ use crossbar_groups::{open_or_make_store, open_store};
 use super::failure::WrongCommandLine;
 use super::noticed::noticed;
 use super::opened::opened;
-use super::output::{print, print_json, print_report, status};
+use super::output::{bar, print, print_json, print_report, status};
 
 const CANT_ASK: &str = "can't ask";
 
 type Done = anyhow::Result<ExitCode>;
-
-/// A bar of progress for people; scripts see none.
-fn bar(json: bool) -> ProgressBar {
-    if json { ProgressBar::hidden() } else { progress_bar() }
-}
 
 pub async fn views(command: ViewsCommand) -> Done {
     let (scope, replace) = match command {

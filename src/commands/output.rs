@@ -4,14 +4,27 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::Context;
+use indicatif::ProgressBar;
 use serde::Serialize;
 
-/// Writes a text; whoever closed standard output has seen enough.
-pub fn print(text: &str) -> anyhow::Result<()> {
-    match io::stdout().write_all(text.as_bytes()) {
+use crossbar_groups::operate::progress_bar;
+
+/// A bar of progress for people; scripts see none.
+pub fn bar(json: bool) -> ProgressBar {
+    if json { ProgressBar::hidden() } else { progress_bar() }
+}
+
+/// What came of writing to standard output: whoever closed it has seen enough.
+pub fn written(written: io::Result<()>) -> io::Result<()> {
+    match written {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.context("can't write"),
+        written => written,
     }
+}
+
+/// Writes a text.
+pub fn print(text: &str) -> anyhow::Result<()> {
+    written(io::stdout().write_all(text.as_bytes())).context("can't write")
 }
 
 /// Writes a report, for people or for scripts.

@@ -10,7 +10,6 @@ use crossbar_groups::api::Schemas;
 use crossbar_groups::config::{ApplyArguments, ExportPlanArguments, PlanArguments};
 use crossbar_groups::files;
 use crossbar_groups::kazoo::schema;
-use crossbar_groups::operate::progress_bar;
 use crossbar_groups::plan::changes::Rules;
 use crossbar_groups::plan::export::Form;
 use crossbar_groups::plan::file::PlanFile;
@@ -22,7 +21,7 @@ use crossbar_groups::world::World;
 
 use super::noticed::noticed;
 use super::opened::opened;
-use super::output::{print, print_json, print_report, status};
+use super::output::{bar, print, print_json, print_report, status, written};
 
 type Done = anyhow::Result<ExitCode>;
 
@@ -46,7 +45,7 @@ pub async fn apply(arguments: ApplyArguments) -> Done {
         Ok(report) => report,
         Err(problems) => return refuse(&problems, arguments.json),
     };
-    let applied = async |store: SharedStore, _| plan::apply(store.as_ref(), report, &run, &progress_bar()).await;
+    let applied = async |store: SharedStore, _| plan::apply(store.as_ref(), report, &run, &bar(arguments.json)).await;
     tell(&noticed(store, notices, "apply", applied).await, arguments.json)
 }
 
@@ -54,10 +53,12 @@ pub async fn export(arguments: ExportPlanArguments) -> Done {
     let store = opened(&arguments.store).await?;
     let form = if arguments.json { Form::Json } else { Form::Yaml };
     let mut output = BufWriter::new(io::stdout().lock());
-    match plan::export(store.as_ref(), &arguments.account, form, &mut output, &progress_bar()).await {
+    match plan::export(store.as_ref(), &arguments.account, form, &mut output, &bar(arguments.json)).await {
         Ok(()) => Ok(ExitCode::SUCCESS),
-        // whoever closed standard output has seen enough
-        Err(Error::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        Err(Error::Output(error)) => {
+            written(Err(error)).map_err(Error::Output)?;
+            Ok(ExitCode::SUCCESS)
+        }
         Err(Error::Problems(problems)) => {
             let told: Vec<String> = problems.problems.iter().map(ToString::to_string).collect();
             anyhow::bail!("{}", told.join("; "))
@@ -87,7 +88,7 @@ async fn planned(
     let (checked, largest) = (arguments.budgets.of_data(), arguments.budgets.of_groups());
     let schema = Schemas::new(shared, Duration::from_secs(3600), checked).named(schema::GROUPS).await?;
     let rules = Rules { schema: &schema, checked, largest };
-    match plan::plan(store.as_ref(), &file, rules, run, &progress_bar()).await {
+    match plan::plan(store.as_ref(), &file, rules, run, &bar(arguments.json)).await {
         Ok(report) => Ok(Ok(report)),
         Err(Error::Problems(problems)) => Ok(Err(problems)),
         Err(error) => Err(error.into()),

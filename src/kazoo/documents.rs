@@ -163,6 +163,13 @@ pub fn undelete(existing: &Document, now: i64) -> Option<Document> {
     Some(document)
 }
 
+/// The same at a client's request, which is told as of any write.
+pub fn restore(existing: &Document, author: &Author) -> Option<Document> {
+    let mut document = undelete(existing, author.now)?;
+    sign(&mut document, author);
+    Some(document)
+}
+
 /// Sets when the document was changed, as Kazoo's own maintenance does: nobody's request, so who wrote last stays. `now`
 /// in gregorian seconds.
 pub fn touch(document: &mut Document, now: i64) {

@@ -19,6 +19,10 @@ pub struct Kind {
     pub route_of_rings: &'static str,
     /// What they call what uses one of them.
     pub route_of_uses: &'static str,
+    /// What they call those that are deleted.
+    pub route_of_deleted: &'static str,
+    /// What they call that one of those is brought back.
+    pub route_of_restoring: &'static str,
     /// `pvt_type` of its documents.
     pub pvt_type: &'static str,
     /// The schema that clients' data must fit.
@@ -49,6 +53,8 @@ pub const GROUPS: Kind = Kind {
     route_of_one: "groups/{id}",
     route_of_rings: "groups/{id}/rings",
     route_of_uses: "groups/{id}/used_by",
+    route_of_deleted: "groups/_deleted",
+    route_of_restoring: "groups/{id}/restore",
     pvt_type: group::TYPE,
     schema: schema::GROUPS,
     must_fit: group::must_fit,

@@ -25,6 +25,8 @@ pub fn all() -> Map<String, Value> {
     add("InCallflow", in_callflow());
     add("Naming", naming());
     add("UsedByAnswer", answer(used_by()));
+    add("DeletedList", answer(json!({ "type": "array", "items": reference("DeletedGroup") })));
+    add("DeletedGroup", deleted());
     add("UserCredentials", request("A user's credentials.", ours(USER_AUTH)));
     add("ApiKey", request("An API key.", ours(API_AUTH)));
     add("SignedIn", signed_in());
@@ -251,6 +253,30 @@ fn used_by() -> Value {
     let of_kind = |kind: &&str| ((*kind).to_owned(), json!({ "type": "array", "items": reference("Naming") }));
     let properties: Map<String, Value> = kinds.iter().map(of_kind).collect();
     json!({ "type": "object", "properties": properties, "required": kinds })
+}
+
+fn deleted() -> Value {
+    let text = |description: &str| json!({ "type": ["string", "null"], "description": description });
+    json!({
+        "type": "object",
+        "properties": {
+            "id": { "type": "string" },
+            "name": text("The group's name, if it has one."),
+            "endpoints": { "type": "integer", "description": "How many endpoints it has." },
+            "deleted": text("When it was deleted, if its document tells."),
+            "by": {
+                "type": "object",
+                "description": "Whose token it was: nothing of one who is of another account than the group's and the token's.",
+                "properties": {
+                    "account": text("The token's account."),
+                    "user": text("Its user; null if it spoke for the account itself."),
+                    "name": text("The user's name, if the user is still there."),
+                },
+                "required": ["account", "user", "name"],
+            },
+        },
+        "required": ["id", "name", "endpoints", "deleted", "by"],
+    })
 }
 
 fn signed_in() -> Value {

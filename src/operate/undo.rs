@@ -1,49 +1,19 @@
 //! `groups deleted` and `groups restore`: what was deleted softly, and how it is brought back.
-//!
-//! Kazoo deletes a group by `pvt_deleted`: all else of the document stays, and the fields of who wrote it last tell when it
-//! was deleted and by whom. Nothing writes it afterwards.
 
-use std::collections::HashMap;
 use std::fmt;
 
-use futures::{TryStreamExt, pin_mut};
 use serde::Serialize;
 
-use crate::databases::{Error, documents};
+use crate::databases::Error;
+use crate::deleted::{self, By, Deleted};
 use crate::document::{DbName, DocId, Document, Revision};
 use crate::kazoo::account::AccountId;
-use crate::kazoo::documents::{TYPE, is_deleted, is_of_type, undelete};
-use crate::kazoo::{group, time};
-use crate::store::{self, Attachments, Server, Store};
+use crate::kazoo::documents::{TYPE, is_of_type, undelete};
+use crate::kazoo::group;
+use crate::store::{self, Store};
 use crate::world::World;
 
 use super::{counted, write_lines};
-
-/// A group that is deleted softly.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Deleted {
-    /// Its id.
-    pub id: String,
-    /// Its name.
-    pub name: Option<String>,
-    /// How many endpoints it has.
-    pub endpoints: usize,
-    /// When it was deleted, as envelopes show times; None if its document does not tell.
-    pub deleted: Option<String>,
-    /// Who deleted it.
-    pub by: By,
-}
-
-/// Whose token it was.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-pub struct By {
-    /// The token's account.
-    pub account: Option<String>,
-    /// Its user; None if it spoke for the account itself.
-    pub user: Option<String>,
-    /// The user's name, if the user is still there.
-    pub name: Option<String>,
-}
 
 /// The deleted groups of an account, the last deleted first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -100,52 +70,12 @@ pub struct RestoreReport {
     pub groups: Vec<Restored>,
 }
 
-/// Lists the groups of an account that are deleted softly. No view has them: all documents of the account are read, in
-/// batches, and the users who deleted them.
+/// Lists the groups of an account that are deleted softly.
 ///
 /// Errors: the store fails, or has no database of the account.
-pub async fn deleted(store: &dyn Server, account: AccountId) -> Result<Report, Error> {
-    let database = account.database();
-    let documents = documents(store, &database, Attachments::Named);
-    pin_mut!(documents);
-    let mut found = Vec::new();
-    let mut names = HashMap::new();
-    while let Some(document) = documents.try_next().await? {
-        let Some(id) = document.id().filter(|_| is_deleted_group(&document)) else { continue };
-        let by =
-            By { account: document.text("pvt_auth_account_id"), user: document.text("pvt_auth_user_id"), name: None };
-        let name = match names.get(&by).cloned() {
-            Some(name) => name,
-            None => names.entry(by.clone()).or_insert(name_of(store, &by).await?).clone(),
-        };
-        let when = document.integer("pvt_modified");
-        let deleted = Deleted {
-            id,
-            name: document.text("name"),
-            endpoints: group::endpoints(&document).count(),
-            deleted: when.map(time::iso8601_of),
-            by: By { name, ..by },
-        };
-        found.push((when, deleted));
-    }
-    found.sort_by(|(one, _), (other, _)| other.cmp(one));
-    Ok(Report { groups: found.into_iter().map(|(_, deleted)| deleted).collect() })
-}
-
-fn is_deleted_group(document: &Document) -> bool {
-    is_deleted(document) && is_of_type(document, group::TYPE)
-}
-
-/// The name of a user who is still there.
-async fn name_of(store: &dyn Store, by: &By) -> Result<Option<String>, store::Error> {
-    let account = by.account.as_deref().and_then(|account| account.parse::<AccountId>().ok());
-    let user = by.user.as_deref().and_then(|user| user.parse::<DocId>().ok());
-    let Some((account, user)) = account.zip(user) else { return Ok(None) };
-    let user = store.get(&account.database(), &user).await?;
-    Ok(user.and_then(|user| {
-        let names: Vec<String> = ["first_name", "last_name"].iter().filter_map(|part| user.text(part)).collect();
-        if names.is_empty() { user.text("username") } else { Some(names.join(" ")) }
-    }))
+pub async fn deleted(store: &dyn Store, account: AccountId) -> Result<Report, Error> {
+    let groups = deleted::groups(store, account, |_| Ok::<_, Error>(true)).await?;
+    Ok(Report { groups })
 }
 
 /// Brings groups back, each by a normal revision; a store with notices ([`notices::over`](crate::notices::over)) tells

@@ -1,9 +1,11 @@
 // The groups of an account: listed, created, changed, deleted, and what happens to them.
 
+import { hideDeleted, restoreGroup, showDeleted } from "./deleted.js";
 import { called, find, make } from "./dom.js";
 import { listen } from "./events.js";
 import { showRings } from "./rings.js";
 import { ask, groupPath, groupsPath, Refused, session, signInProgram, signInUser, useToken } from "./service.js";
+import { lines, showUses } from "./uses.js";
 
 const MOST_EVENTS = 100;
 const NEW_GROUP = { name: "", endpoints: {} };
@@ -72,6 +74,7 @@ function signOut() {
   session.forget();
   rows.clear();
   close();
+  hideDeleted();
   find("events").replaceChildren();
   showWho();
   find("by-user").elements.user.focus();
@@ -82,6 +85,7 @@ async function showAccount() {
   rows = new Map();
   next = null;
   close();
+  hideDeleted();
   await showPage();
   beginListening();
 }
@@ -125,7 +129,7 @@ async function openGroup(id) {
   const { id: _, ...fields } = envelope.data;
   show({ id, fields, etag });
   find("group-title").focus();
-  await showRings(id);
+  await Promise.all([showRings(id), showUses(id)]);
 }
 
 function show(group) {
@@ -137,6 +141,7 @@ function show(group) {
   find("save").textContent = group.id ? "Save" : "Create";
   find("delete").hidden = !group.id;
   find("rings").hidden = !group.id;
+  find("uses").hidden = !group.id;
   showRows();
 }
 
@@ -180,7 +185,7 @@ async function after(envelope, etag, what) {
   show({ id, fields, etag: etag ?? `"${envelope.revision}"` });
   done(`${what}: ${called({ id, ...fields })}, revision ${envelope.revision}`);
   find("group-title").focus();
-  await showRings(id);
+  await Promise.all([showRings(id), showUses(id)]);
 }
 
 // What PATCH makes of one object the other: null removes a key, objects are merged.
@@ -196,20 +201,48 @@ function difference(before, now) {
   return changes;
 }
 
+// Deletes the group that is shown; where something uses it, when whoever asks for it was told what.
 async function remove() {
   const { id, fields, etag } = shown;
-  find("confirm-text").textContent = `Delete the group “${called({ id, ...fields })}”?`;
+  const name = called({ id, ...fields });
+  if (!(await isConfirmed(`Delete the group “${name}”?`))) return;
+  const headers = etag ? { "If-Match": etag } : {};
+  try {
+    await ask("DELETE", groupPath(id, "?unless_used=true"), { headers });
+  } catch (error) {
+    if (!(error instanceof Refused) || error.status !== 409 || !error.data?.callflows) throw error;
+    if (!(await isConfirmed(`The group “${name}” is used. Delete it all the same?`, lines(error.data)))) return;
+    await ask("DELETE", groupPath(id), { headers });
+  }
+  rows.delete(id);
+  close();
+  await showDeletedAgain();
+  done(`Deleted: ${name}`);
+  find("new").focus();
+}
+
+async function isConfirmed(question, uses = []) {
+  find("confirm-text").textContent = question;
+  find("confirm-uses").replaceChildren(...uses);
+  find("confirm-uses").hidden = uses.length === 0;
   const dialog = find("confirm");
   dialog.returnValue = "no";
   dialog.showModal();
   await new Promise((closed) => dialog.addEventListener("close", closed, { once: true }));
-  if (dialog.returnValue !== "yes") return;
-  await ask("DELETE", groupPath(id), { headers: etag ? { "If-Match": etag } : {} });
-  rows.delete(id);
-  close();
-  done(`Deleted: ${called({ id, ...fields })}`);
-  find("new").focus();
+  return dialog.returnValue === "yes";
 }
+
+const isDeletedShown = () => !find("deleted-scroll").hidden || !find("none-deleted").hidden;
+
+// What was deleted, anew, if it is shown.
+const showDeletedAgain = async () => isDeletedShown() && showDeleted(restore);
+
+const restore = (button, group) => attempt(button, async () => {
+  await restoreGroup(group.id);
+  await showDeletedAgain();
+  done(`Restored: ${called(group)}`);
+  find("deleted-title").focus();
+});
 
 function beginListening() {
   listening?.abort();
@@ -293,6 +326,7 @@ onClick("new", () => {
 onClick("close", close);
 onClick("delete", remove);
 onClick("pause", pause);
+onClick("show-deleted", () => showDeleted(restore));
 find("strategy").addEventListener("change", () => attempt(null, () => showRings(shown.id)));
 addEventListener("resize", () => {
   if (shown?.id) attempt(null, () => showRings(shown.id));

@@ -29,18 +29,20 @@ const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
-const ASSETS: [Asset; 11] = [
+const ASSETS: [Asset; 13] = [
     (PATH, HTML, include_str!("console.html")),
     ("/docs/reference", HTML, include_str!("reference.html")),
     ("/docs/page.css", CSS, include_str!("page.css")),
     ("/docs/icon.svg", "image/svg+xml", include_str!("icon.svg")),
     ("/docs/console.js", SCRIPT, include_str!("console.js")),
+    ("/docs/deleted.js", SCRIPT, include_str!("deleted.js")),
     ("/docs/dom.js", SCRIPT, include_str!("dom.js")),
     ("/docs/events.js", SCRIPT, include_str!("events.js")),
     ("/docs/md5.js", SCRIPT, include_str!("md5.js")),
     ("/docs/reference.js", SCRIPT, include_str!("reference.js")),
     ("/docs/rings.js", SCRIPT, include_str!("rings.js")),
     ("/docs/service.js", SCRIPT, include_str!("service.js")),
+    ("/docs/uses.js", SCRIPT, include_str!("uses.js")),
 ];
 
 /// Adds the page, and with it what leads browsers there. A demo's page opens signed in.

@@ -40,6 +40,7 @@ export class Refused extends Error {
   constructor(status, envelope, requestId) {
     super(explained(status, envelope, requestId));
     this.status = status;
+    this.data = envelope?.data;
   }
 }
 

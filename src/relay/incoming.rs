@@ -13,7 +13,7 @@ use prometheus::IntCounter;
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::Place;
+use super::shares::Share;
 
 /// A body that comes. When it is dropped, nothing is carried any longer, and the place is free.
 pub struct Coming {
@@ -23,7 +23,7 @@ pub struct Coming {
     /// What carries the request's body, if that did not end before the answer began.
     pub(super) carrying: Option<AbortOnDropHandle<()>>,
     pub(super) broken: IntCounter,
-    pub(super) _place: Place,
+    pub(super) _place: Share,
 }
 
 impl Coming {

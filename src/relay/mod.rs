@@ -9,6 +9,7 @@ pub mod headers;
 mod incoming;
 mod options;
 mod outgoing;
+mod shares;
 mod target;
 
 use std::sync::Arc;
@@ -23,18 +24,19 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use prometheus::IntGauge;
 use prometheus::core::Collector;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::auth::Network;
 use crate::background::Background;
+use crate::budgets::Budgets;
 use crate::tls::Authorities;
 
 use counts::Counts;
 use outgoing::{Outgoing, Progress, Turn};
+use shares::Shares;
 
 pub use incoming::Coming;
 pub use options::{RelayArguments, SignIn, Times};
@@ -65,8 +67,8 @@ pub enum Failure {
     /// As many requests are under way as may be.
     #[error("{0} requests are being relayed")]
     Busy(usize),
-    /// The client sent nothing more of its body for so many seconds.
-    #[error("the body stood still for {0} s")]
+    /// The client sent its body too slowly: what may take so many seconds took longer.
+    #[error("the body did not arrive within {0} s")]
     ClientIsLate(u64),
     /// The client went before its body was there.
     #[error("the client has gone")]
@@ -94,33 +96,28 @@ pub struct Answered {
     pub body: Coming,
 }
 
-/// The place of a request that is relayed.
-struct Place {
-    _permit: OwnedSemaphorePermit,
-    under_way: IntGauge,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.under_way.dec();
-    }
-}
-
 /// An upstream.
 pub struct Upstream {
     client: Client<HttpsConnector<HttpConnector>, Outgoing>,
     target: Target,
     times: Times,
-    places: Arc<Semaphore>,
-    most: usize,
+    /// How long a client may take to send a portion of a body.
+    body_time: Duration,
+    places: Arc<Shares>,
     counts: Counts,
 }
 
 impl Upstream {
-    /// The upstream at a target, which is believed by `trusted` over TLS; `most` requests are relayed to it at a time.
+    /// The upstream at a target, which is believed by `trusted` over TLS. The budgets say how many requests are relayed to it
+    /// at a time, and how long their bodies may take to come.
     ///
     /// Errors: there is nobody at all who is trusted.
-    pub fn new(target: Target, times: Times, most: usize, trusted: &Authorities) -> Result<Arc<Self>, rustls::Error> {
+    pub fn new(
+        target: Target,
+        times: Times,
+        budgets: &Budgets,
+        trusted: &Authorities,
+    ) -> Result<Arc<Self>, rustls::Error> {
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(times.connect));
         connector.set_nodelay(true);
@@ -135,9 +132,9 @@ impl Upstream {
             .pool_timer(TokioTimer::new())
             .http1_max_buf_size(READ_AHEAD)
             .build(connector);
-        let most = most.min(Semaphore::MAX_PERMITS);
-        let places = Arc::new(Semaphore::new(most));
-        Ok(Arc::new(Self { client, target, times, places, most, counts: Counts::new() }))
+        let counts = Counts::new();
+        let places = Shares::new(budgets.max_relayed, counts.under_way.clone());
+        Ok(Arc::new(Self { client, target, times, body_time: budgets.body_time_out, places, counts }))
     }
 
     /// What is counted of it.
@@ -183,23 +180,23 @@ impl Upstream {
         if status.is_server_error() { Err(status.to_string()) } else { Ok(()) }
     }
 
-    /// Relays a request, whose body comes in pieces if it has one. It is to be called where tasks of a thread may be started.
+    /// Relays a request of a client's network, whose body comes in pieces if it has one. It is to be called where tasks of a
+    /// thread may be started.
     ///
     /// Errors: there is no answer.
     pub async fn relay<E: std::error::Error + 'static>(
         &self,
+        network: Option<Network>,
         asked: &Asked,
         body: Option<impl Stream<Item = Result<Bytes, E>> + Unpin + 'static>,
     ) -> Result<Answered, Failure> {
         let started = Instant::now();
-        let permit = Arc::clone(&self.places).try_acquire_owned().map_err(|_| Failure::Busy(self.most))?;
-        self.counts.under_way.inc();
-        let place = Place { _permit: permit, under_way: self.counts.under_way.clone() };
+        let place = self.places.take(network).map_err(Failure::Busy)?;
         let progress = Progress::new();
         let (outgoing, carrying) = match body {
             Some(pieces) => {
                 let (to, outgoing) = Outgoing::carried();
-                let carrying = outgoing::carry(pieces, to, progress.clone(), self.times.idle);
+                let carrying = outgoing::carry(pieces, to, progress.clone(), self.body_time);
                 (outgoing, Some(AbortOnDropHandle::new(tokio::task::spawn_local(carrying))))
             }
             None => (Outgoing::NOTHING, None),
@@ -217,7 +214,7 @@ impl Upstream {
             () = progress.upstream_is_late(self.times.answer) => Err(Failure::Late(self.times.answer.as_secs())),
         };
         let answer = answer.map_err(|failure| match progress.turn() {
-            Turn::ClientIsLate => Failure::ClientIsLate(self.times.idle.as_secs()),
+            Turn::ClientIsLate => Failure::ClientIsLate(self.body_time.as_secs()),
             Turn::ClientIsGone => Failure::ClientIsGone,
             Turn::Client | Turn::Upstream(_) => failure,
         })?;

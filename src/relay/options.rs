@@ -46,7 +46,7 @@ pub struct Times {
     #[arg(long = "upstream-answer", env = "CROSSBAR_UPSTREAM_ANSWER", default_value = "60", value_parser = seconds, value_name = "SECONDS")]
     pub answer: Duration,
 
-    /// For how many seconds a body that is relayed may stand still, whichever way it goes; then it is cut off
+    /// For how many seconds an answer of the upstream may stand still; then it is cut off
     #[arg(long = "upstream-idle", env = "CROSSBAR_UPSTREAM_IDLE", default_value = "60", value_parser = seconds, value_name = "SECONDS")]
     pub idle: Duration,
 }

@@ -13,6 +13,10 @@ use futures::{SinkExt, Stream, StreamExt};
 use hyper::body::{Body, Frame};
 use tokio::time::{Instant, sleep_until, timeout};
 
+/// How many bytes of a body may take as long as a whole one that is answered here. One that is relayed may have any length, and
+/// is sent no slower than this: 3 KB a second where it is 20 s.
+const PORTION: usize = 64 * 1024;
+
 /// What comes of a body: a piece, or that it ends here. Who is cut off says neither.
 type Piece = io::Result<Option<Bytes>>;
 
@@ -60,7 +64,7 @@ pub enum Turn {
     Client,
     /// The upstream, since this time: it is to take a piece, or to answer.
     Upstream(Instant),
-    /// Nothing any longer: the client sent nothing for too long.
+    /// Nothing any longer: the client sent too little for too long.
     ClientIsLate,
     /// Nothing any longer: the client has gone.
     ClientIsGone,
@@ -99,16 +103,25 @@ impl Progress {
     }
 }
 
-/// Carries a body; `idle` is how long its next piece may take.
+/// Carries a body; `most` is how long the client may take to send a portion of it, or what is left of it.
 pub async fn carry<E: std::error::Error>(
     mut pieces: impl Stream<Item = Result<Bytes, E>> + Unpin,
     mut to: mpsc::Sender<Piece>,
     progress: Progress,
-    idle: Duration,
+    most: Duration,
 ) {
+    let (mut left, mut came) = (most, 0);
     loop {
         progress.waits_for(Turn::Client);
-        let next = timeout(idle, pieces.next()).await;
+        let begun = Instant::now();
+        let next = timeout(left, pieces.next()).await;
+        left = left.saturating_sub(begun.elapsed());
+        if let Ok(Some(Ok(piece))) = &next {
+            came += piece.len();
+        }
+        if came >= PORTION {
+            (left, came) = (most, 0);
+        }
         progress.waits_for(match &next {
             Ok(Some(Err(_))) => Turn::ClientIsGone,
             Err(_) => Turn::ClientIsLate,
@@ -119,7 +132,7 @@ pub async fn carry<E: std::error::Error>(
             Ok(Some(Ok(piece))) => (Ok(Some(piece)), false),
             Ok(None) => (Ok(None), true),
             Ok(Some(Err(error))) => (cut_off(error.to_string()), true),
-            Err(_) => (cut_off("the client sends nothing".to_owned()), true),
+            Err(_) => (cut_off("the client sends too slowly".to_owned()), true),
         };
         // an upstream that takes no more has answered, or gone: who waits for its answer finds out
         if to.send(piece).await.is_err() || is_last {
@@ -138,11 +151,46 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(10);
 
+    /// What is carried of pieces of so many bytes, each of which comes after so long and is taken after so long, and how it ends.
+    async fn carried(number: usize, bytes: usize, after: Duration, taken_after: Duration) -> (usize, Turn) {
+        let (to, mut from) = Outgoing::carried();
+        let pieces = stream::iter(0..number).then(|_| async move {
+            tokio::time::sleep(after).await;
+            Ok::<_, Infallible>(Bytes::from(vec![0; bytes]))
+        });
+        let progress = Progress::new();
+        let take = async {
+            let mut taken = 0;
+            while let Some(Ok(frame)) = std::future::poll_fn(|cx| Pin::new(&mut from).poll_frame(cx)).await {
+                taken += frame.into_data().unwrap().len();
+                tokio::time::sleep(taken_after).await;
+            }
+            taken
+        };
+        let (taken, ()) = tokio::join!(take, carry(Box::pin(pieces), to, progress.clone(), LIMIT));
+        (taken, progress.turn())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_is_as_fast_as_the_floor_says() {
+        // a byte now and then is too slow, however short the pauses are
+        let (taken, turn) = carried(1_000, 1, LIMIT / 20, Duration::ZERO).await;
+        assert!((18..=20).contains(&taken), "{taken}");
+        assert_eq!(turn, Turn::ClientIsLate);
+        // a portion in each time is fast enough for ever
+        let (taken, turn) = carried(100, PORTION / 4, LIMIT / 5, Duration::ZERO).await;
+        assert_eq!(taken, 100 * (PORTION / 4));
+        assert!(matches!(turn, Turn::Upstream(_)));
+        // how slowly the upstream takes it is nothing of the client's
+        let (taken, _) = carried(100, 1_000, LIMIT / 200, LIMIT).await;
+        assert_eq!(taken, 100_000);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn the_time_of_a_slow_client_is_not_the_upstreams() {
         let (to, mut from) = Outgoing::carried();
         let pieces = stream::iter(["a", "b", "c"]).then(|piece| async move {
-            tokio::time::sleep(LIMIT * 9 / 10).await;
+            tokio::time::sleep(LIMIT * 3 / 10).await;
             Ok::<_, Infallible>(Bytes::from(piece))
         });
         let progress = Progress::new();

@@ -57,6 +57,11 @@ impl Answer {
         self.headers.iter().find(|(of, _)| of == name).map(|(_, value)| value.as_str())
     }
 
+    /// Whether it is in a coding.
+    pub fn is_coded(&self) -> bool {
+        self.header("content-encoding").is_some()
+    }
+
     /// The answer without its coding; `most` is how many bytes it may have then.
     ///
     /// Errors: it is in one that we don't read, or too long.

@@ -69,7 +69,7 @@ mod tests {
     use tokio::time::timeout;
 
     use crate::document::DocId;
-    use crate::store::{Changed, Query, Row, Sequence, Store, View};
+    use crate::store::{Attachments, Changed, Query, Row, Sequence, Store, View};
 
     use super::*;
 
@@ -88,6 +88,10 @@ mod tests {
 
         fn batches<'a>(&'a self, _: &'a DbName, _: &'a View, _: Query) -> BoxStream<'a, Result<Vec<Row>>> {
             stream::empty().boxed()
+        }
+
+        async fn dump(&self, _: &DbName, _: Option<&str>, _: usize, _: Attachments) -> Result<Option<Vec<Document>>> {
+            Ok(None)
         }
 
         async fn sequence(&self, _: &DbName) -> Result<Option<Sequence>> {

@@ -9,7 +9,7 @@ use prometheus::core::Collector;
 
 use crate::document::{DbName, DocId, Document, Revision};
 
-use super::{Changed, Lookup, Query, Result, Row, Sequence, SharedStore, Store, View};
+use super::{Attachments, Changed, Lookup, Query, Result, Row, Sequence, SharedStore, Store, View};
 
 /// What is laid over a store: what it has no method of its own for goes through to the store.
 #[async_trait]
@@ -77,6 +77,16 @@ impl<L: Layer> Store for L {
 
     fn batches<'a>(&'a self, database: &'a DbName, view: &'a View, query: Query) -> BoxStream<'a, Result<Vec<Row>>> {
         self.list(database, view, query)
+    }
+
+    async fn dump(
+        &self,
+        database: &DbName,
+        after: Option<&str>,
+        limit: usize,
+        attachments: Attachments,
+    ) -> Result<Option<Vec<Document>>> {
+        self.store().dump(database, after, limit, attachments).await
     }
 
     fn version(&self, database: &DbName) -> Option<u64> {

@@ -11,7 +11,7 @@ use futures::stream::{self, BoxStream, StreamExt};
 use crate::document::{DbName, DocId, Document, Revision};
 use crate::metrics::Metrics;
 
-use super::{Changed, Error, Lookup, Query, Result, Row, Sequence, SharedStore, Store, View};
+use super::{Attachments, Changed, Error, Lookup, Query, Result, Row, Sequence, SharedStore, Store, View};
 
 /// Lays [`Metrics`] over a store.
 pub struct Measured {
@@ -126,6 +126,16 @@ impl Store for Measured {
 
     fn batches<'a>(&'a self, database: &'a DbName, view: &'a View, query: Query) -> BoxStream<'a, Result<Vec<Row>>> {
         self.waited("rows", self.store.batches(database, view, query))
+    }
+
+    async fn dump(
+        &self,
+        database: &DbName,
+        after: Option<&str>,
+        limit: usize,
+        attachments: Attachments,
+    ) -> Result<Option<Vec<Document>>> {
+        self.measure("dump", self.store.dump(database, after, limit, attachments)).await
     }
 
     fn version(&self, database: &DbName) -> Option<u64> {

@@ -110,6 +110,16 @@ pub trait Store: Send + Sync + 'static {
         batches.map_ok(|batch| stream::iter(batch.into_iter().map(Ok))).try_flatten().boxed()
     }
 
+    /// The documents of a database in the order of their ids, from after an id on, at most so many; None if the
+    /// database is not there.
+    async fn dump(
+        &self,
+        database: &DbName,
+        after: Option<&str>,
+        limit: usize,
+        attachments: Attachments,
+    ) -> Result<Option<Vec<Document>>>;
+
     /// A number that changes whenever something of a database was written, so that what was made of it may be used again
     /// as long as it is the same; None where that is not known.
     fn version(&self, _database: &DbName) -> Option<u64> {

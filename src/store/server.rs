@@ -28,16 +28,6 @@ pub trait Server: Store {
     /// there already stays as it is, and of two revisions the later wins. Gives what became of them.
     async fn load(&self, database: &DbName, documents: Vec<Document>) -> Result<Loaded>;
 
-    /// The documents of a database in the order of their ids, from after an id on, at most so many; None if the
-    /// database is not there.
-    async fn dump(
-        &self,
-        database: &DbName,
-        after: Option<&str>,
-        limit: usize,
-        attachments: Attachments,
-    ) -> Result<Option<Vec<Document>>>;
-
     /// The design documents of a database; None if the database is not there.
     async fn design_documents(&self, database: &DbName) -> Result<Option<Vec<Document>>>;
 

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use md5::{Digest, Md5};
 use serde_json::Value;
 
+use crate::common::manual::{Shell, blocks, page};
 use crate::common::program::{Served, program, refuses, run};
 use crate::common::{client, recording, seed_files};
 use crossbar_groups::document::hex;
@@ -118,6 +119,22 @@ fn what_is_imported_is_exported_and_importing_again_changes_nothing() {
 }
 
 #[test]
+fn whoever_closes_standard_output_has_seen_enough() {
+    let folder = tempfile::tempdir().unwrap();
+    import(text(folder.path()), &seed());
+    let store = ["--store", text(folder.path())];
+    for command in [&["export", "--all"][..], &["groups", "export", "--as-plan"], &["databases"]] {
+        let mut program = program();
+        let program = program.args(command).args(store).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = program.spawn().unwrap();
+        // long before it has opened the store
+        drop(process.stdout.take());
+        let output = process.wait_with_output().unwrap();
+        assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &[][..]), "{command:?}: {output:?}");
+    }
+}
+
+#[test]
 fn a_request_under_way_is_finished_and_no_other_begun() {
     let folder = tempfile::tempdir().unwrap();
     import(text(folder.path()), &seed());
@@ -198,9 +215,9 @@ fn the_demo_shows_commands_that_work() {
         }
     }
     // the page comes first, and opens signed in
-    let page = lines[0].split(' ').next().unwrap();
-    assert!(page.ends_with("/docs"), "{page}");
-    let address = page.strip_prefix("http://").unwrap().strip_suffix("/docs").unwrap();
+    let first = lines[0].split(' ').next().unwrap();
+    assert!(first.ends_with("/docs"), "{first}");
+    let address = first.strip_prefix("http://").unwrap().strip_suffix("/docs").unwrap();
     let session = client::send(address.parse().unwrap(), "GET", "/docs/session", &[], None).unwrap();
     assert!(session.text().contains("token"), "{}", session.text());
     let exports: Vec<&str> = lines.iter().map(String::as_str).filter(|line| line.starts_with("export ")).collect();
@@ -224,23 +241,17 @@ fn the_demo_shows_commands_that_work() {
     assert_eq!(answer.status, 201, "{}", answer.text());
     // and then the README's own commands, as somebody would who tries both
     let token = exports[0].strip_prefix("export TOKEN=").unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    symlink(root.join("fixtures"), folder.path().join("fixtures")).unwrap();
-    symlink(program().get_program(), folder.path().join("crossbar-groups")).unwrap();
-    let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
+    let shell = Shell::new();
+    symlink(Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures"), shell.path("fixtures")).unwrap();
     // what needs a CouchDB, and what never ends, is tried elsewhere
     for (document, left_out) in [("README.md", "couchdb.example.com"), ("docs/api.md", "curl -N")] {
-        let text = fs::read_to_string(root.join(document)).unwrap();
-        let blocks = text.split("```sh\n").skip(1).filter_map(|block| block.split("```").next());
+        let page = page(document);
         let of_users =
             |block: &&str| !block.contains(left_out) && !block.contains("cargo ") && !block.contains("scripts/");
-        let script: String = blocks.filter(of_users).collect();
+        let script: String = blocks(&page, "sh").into_iter().filter(of_users).collect();
         assert!(script.contains("PUT"), "{document}");
         let script = script.replace("127.0.0.1:8000", address).replace("curl ", "curl -sSf ");
-        let mut shell = Command::new("sh");
-        shell.args(["-ec", &script]).env("TOKEN", token).env("PATH", &path).current_dir(folder.path());
-        let output = shell.output().unwrap();
+        let output = shell.run(&script, &[("TOKEN", token)]);
         assert!(output.status.success(), "{document}: {output:?}");
     }
     let sent = Command::new("kill").args(["-INT", &process.id().to_string()]).status().unwrap();

@@ -412,7 +412,8 @@ fn an_upstream_that_is_away_is_said_to_be() {
 
 #[test]
 fn an_upstream_that_hangs_is_waited_for_no_longer_than_it_may_take() {
-    let slow = ["--upstream-connect", "1", "--upstream-answer", "0.5", "--upstream-idle", "0.5"];
+    let slow =
+        ["--upstream-connect", "1", "--upstream-answer", "0.5", "--upstream-idle", "0.5", "--body-time-out", "0.5"];
     let (_hanging, url) = hanging();
     let (app, _store) = before(&url, &slow);
     for method in ["GET", "PUT"] {
@@ -475,6 +476,75 @@ fn slow_answers_take_no_place_of_groups() {
     assert_eq!(answer.header("retry-after"), Some("1"));
     assert_eq!(app.get(&account.path("groups"), &account.token).status, 200);
     assert_eq!(app.metrics()["crossbar_over_budget_total{budget=\"relayed\"}"], 1.0);
+}
+
+#[test]
+fn who_dribbles_a_body_keeps_no_place_of_the_relay() {
+    let upstream = Upstream::start(|asked, line| {
+        line.body(asked, |_| {})?;
+        line.answer("200 OK", "", "ok")
+    });
+    let (app, _store) = before(&upstream.url(), &["--max-relayed", "8", "--body-time-out", "1"]);
+    let begun = Instant::now();
+    let head = "PUT /v2/x HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 1000000\r\n\r\n";
+    let slow: Vec<TcpStream> = (0..4)
+        .map(|_| {
+            let mut stream = connect(app.address);
+            stream.write_all(head.as_bytes()).unwrap();
+            let mut dribbling = stream.try_clone().unwrap();
+            // none of it stands still for long
+            thread::spawn(move || {
+                while dribbling.write_all(b"x").is_ok() && begun.elapsed() < Duration::from_secs(20) {
+                    thread::sleep(Duration::from_millis(100));
+                }
+            });
+            stream
+        })
+        .collect();
+    for stream in slow {
+        let (head, body) = rest(stream);
+        assert!(head.starts_with("HTTP/1.1 408"), "{head}");
+        assert!(String::from_utf8(body).unwrap().contains("request_timeout"));
+    }
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert_eq!(app.metrics()["crossbar_relayed_under_way"], 0.0);
+    assert_eq!(app.metrics()["crossbar_over_budget_total{budget=\"body_time\"}"], 4.0);
+    assert_eq!(app.get("/v2/x", "t").text(), "ok");
+}
+
+#[test]
+fn one_network_does_not_take_all_places_of_the_relay() {
+    let (_hanging, url) = hanging();
+    let more = ["--max-relayed", "4", "--upstream-answer", "20", "--trusted-proxy", "127.0.0.1"];
+    let (app, _store) = before(&url, &more);
+    let begin = |client: &str| {
+        let mut stream = connect(app.address);
+        stream.write_all(get("/v2/x", &format!("X-Forwarded-For: {client}\r\n")).as_bytes()).unwrap();
+        stream
+    };
+    let under_way = |number: f64| {
+        let begun = Instant::now();
+        while app.metrics()["crossbar_relayed_under_way"] < number {
+            assert!(begun.elapsed() < Duration::from_secs(20));
+            thread::sleep(Duration::from_millis(5));
+        }
+    };
+    let mut waiting = Vec::new();
+    for number in 1..=3 {
+        waiting.push(begin("192.0.2.1"));
+        under_way(f64::from(number));
+    }
+    let (head, _) = rest(begin("192.0.2.1"));
+    assert!(head.starts_with("HTTP/1.1 503"), "{head}");
+    waiting.push(begin("192.0.2.2"));
+    under_way(4.0);
+    // a client that goes gives its place back
+    drop(waiting.remove(0));
+    let begun = Instant::now();
+    while app.metrics()["crossbar_relayed_under_way"] > 3.0 {
+        assert!(begun.elapsed() < Duration::from_secs(20));
+        thread::sleep(Duration::from_millis(5));
+    }
 }
 
 #[test]

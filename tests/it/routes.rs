@@ -15,13 +15,15 @@ const ACCOUNT: &str = "3b4563ea9f44c060cb5464e76772d7e3";
 const OTHER: &str = "849e9b7d4d7c707f6e7e814449871de2";
 
 /// The paths below an account that are ours, and some that are not.
-const OURS: [&str; 8] = [
+const OURS: [&str; 10] = [
     "/groups",
     "/groups/",
     "/groups/g",
     "/groups/g?paginate=false",
     "/groups/g/rings",
     "/groups/g/used_by",
+    "/groups/_deleted",
+    "/groups/g/restore",
     "/users/u/groups",
     "/users/u/groups/g",
 ];

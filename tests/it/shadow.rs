@@ -12,10 +12,11 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::common::client::{self, Response};
+use crate::common::manual::{blocks, page};
 use crate::common::program::{Served, run};
 use crate::common::recording;
 use crate::common::upstream::{Asked, Line, Upstream};
-use crate::common::{Kind, TestAccount, TestApp, TestStore, block_on, import, named, seed_files};
+use crate::common::{Kind, TestAccount, TestApp, TestStore, block_on, import, named, seed_files, until_let_go};
 use crossbar_groups::kazoo::views;
 use crossbar_groups::store::SharedServer;
 use crossbar_groups::store::embedded::Embedded;
@@ -436,8 +437,7 @@ fn kazoos(scenario: &str, ours: Response) -> Option<Response> {
 
 #[test]
 fn the_page_on_moving_is_followed_word_by_word() {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/moving-from-kazoo.md");
-    let page = fs::read_to_string(page).unwrap();
+    let page = page("docs/moving-from-kazoo.md");
     let variables = recording::variables();
     let (path, token) = (format!("/v2/accounts/{}/groups", variables["C"]), &variables["TC"]);
     // what crossbar says, since other processes have the store from now on
@@ -447,17 +447,13 @@ fn the_page_on_moving_is_followed_word_by_word() {
         block_on(import(store.as_ref(), seed_files()));
         TestApp::unlimited(store).get(&path, token)
     };
-    // what is done in the background lets go of it a moment later
-    while Embedded::open(folder.path(), views::ALL).is_err() {
-        thread::sleep(Duration::from_millis(10));
-    }
+    until_let_go(folder.path());
     let crossbar = Upstream::start(move |asked, line| {
         line.body(asked, |_| {})?;
         say(line, &answer)
     });
     let (mut served, mut followed): (Option<Served>, Vec<String>) = Default::default();
-    let blocks = page.split("```sh\n").skip(1).map(|block| block.split("```").next().unwrap());
-    for command in blocks.flat_map(str::lines) {
+    for command in blocks(&page, "sh").into_iter().flat_map(str::lines) {
         let mut words: Vec<String> = command.split_whitespace().skip(1).map(str::to_owned).collect();
         followed.push(words[..2].join(" "));
         for word in &mut words {

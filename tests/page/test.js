@@ -175,6 +175,59 @@ const tests = {
     await end();
   },
 
+  async "what uses a group is told beside it, and before it is deleted"() {
+    const { page, end } = await open(WIDE, "light");
+    await told(page, "live");
+    const used = await aside("PUT", "", { name: "Used", endpoints: {} });
+    const user = await aside("PUT", "", { name: `Using ${EVIL}`, endpoints: { [used.id]: { type: "group" } } });
+    await row(page, /^Used$/).click();
+    await page.locator("#uses li", { hasText: "Group Using <img" }).waitFor();
+    await page.click("#delete");
+    await page.click("#confirm button[value=yes]");
+    await page.locator("#confirm-text", { hasText: "is used. Delete it all the same?" }).waitFor();
+    assert.match(await page.textContent("#confirm-uses"), /^Group Using/);
+    await isAccessible(page, "confirm what is used");
+    await picture(page, "used");
+    await page.click("#confirm button[value=no]");
+    await aside("GET", `/${used.id}`);
+    await page.click("#delete");
+    await page.click("#confirm button[value=yes]");
+    await page.locator("#confirm-text", { hasText: "is used" }).waitFor();
+    await page.click("#confirm button[value=yes]");
+    await isSaid(page, "Deleted: Used");
+    await row(page, "Using").click();
+    await page.locator("#unused", { hasText: "Nothing does" }).waitFor();
+    assert.equal(await page.locator("#uses li").count(), 0);
+    await aside("DELETE", `/${user.id}`);
+    await end();
+  },
+
+  async "what was deleted is listed with who and when, and restored"() {
+    const { page, end } = await open(WIDE, "light");
+    await told(page, "live");
+    const { id } = await aside("PUT", "", { name: "By mistake", endpoints: {} });
+    await aside("DELETE", `/${id}`);
+    await tabTo(page, "#show-deleted");
+    await page.keyboard.press("Enter");
+    const deleted = page.locator("#deleted-table tr", { hasText: "By mistake" });
+    await deleted.waitFor();
+    const [, , when, who] = await deleted.locator("td").allTextContents();
+    assert.ok(when.length > 8 && who.length > 0, `${when}, ${who}`);
+    await tabTo(page, '#deleted-table button[aria-label="Restore By mistake"]');
+    await page.keyboard.press("Enter");
+    await isSaid(page, "Restored: By mistake");
+    assert.equal(await deleted.count(), 0);
+    assert.equal(await page.evaluate(() => document.activeElement.id), "deleted-title");
+    await row(page, "By mistake").click();
+    await page.locator("#group-title", { hasText: "By mistake" }).waitFor();
+    // what is deleted here is in the list that is shown
+    await page.click("#delete");
+    await page.click("#confirm button[value=yes]");
+    await isSaid(page, "Deleted: By mistake");
+    await deleted.waitFor();
+    await end();
+  },
+
   async "one signs in as a user, by a key and by a token"() {
     const { page, end } = await open(WIDE, "light");
     await told(page, "live");
@@ -251,6 +304,8 @@ const tests = {
         await seen("list");
         await row(page, "Alpha").first().click();
         await page.locator("#drawing svg").waitFor();
+        await page.click("#show-deleted");
+        await page.locator("#deleted-table button").first().waitFor();
         await seen("group");
         await page.click("#delete");
         await isAccessible(page, `confirm, ${width}, ${scheme}`);

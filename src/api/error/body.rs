@@ -157,7 +157,7 @@ fn of_relay(failure: &relay::Failure) -> ErrorBody {
         }
         relay::Failure::Busy(most) => over_budget(Budget::Relayed, *most),
         relay::Failure::ClientIsLate(seconds) => {
-            system(StatusCode::REQUEST_TIMEOUT, "request_timeout", &format!("The body stood still for {seconds} s"))
+            over_budget(Budget::BodyTime, usize::try_from(*seconds).unwrap_or(usize::MAX))
         }
         relay::Failure::ClientIsGone => system(StatusCode::BAD_REQUEST, "parse_error", "the body did not arrive whole"),
     }

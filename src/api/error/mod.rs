@@ -134,6 +134,7 @@ impl Error {
         match self {
             Self::OverBudget(budget, _) => Some(*budget),
             Self::Relay(relay::Failure::Busy(_)) => Some(Budget::Relayed),
+            Self::Relay(relay::Failure::ClientIsLate(_)) => Some(Budget::BodyTime),
             _ => None,
         }
     }

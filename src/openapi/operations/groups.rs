@@ -23,6 +23,7 @@ const LIST: Forms = &[("application/json", "GroupList"), ("text/csv", "Table"), 
 const GROUP: Forms = &[("application/json", "GroupAnswer"), ("text/csv", "Table")];
 const GROUP_OF_WRITE: Forms = &[("application/json", "GroupAnswer")];
 const RINGS: Forms = &[("application/json", "RingsAnswer"), ("text/csv", "Table")];
+const DELETED: Forms = &[("application/json", "DeletedList"), ("text/csv", "Table")];
 const USED_BY: Forms = &[("application/json", "UsedByAnswer"), ("text/csv", "Table")];
 
 pub fn operations() -> Vec<Operation> {
@@ -40,6 +41,8 @@ pub fn operations() -> Vec<Operation> {
         replace(&one),
         patch(&one),
         delete(&one),
+        deleted(&format!("{account}/_deleted")),
+        restore(&format!("{one}/restore")),
     ]
 }
 
@@ -227,6 +230,33 @@ fn delete(path: &str) -> Operation {
         given: vec![Given::told("The group as it was.", GROUP_OF_WRITE)],
         examples: vec![
             Example::of("deleted", "A group", 200).at("group_id", demo::OTHER_GROUP),
+            Example::of("again", "The same again", 404).at("group_id", demo::OTHER_GROUP),
+        ],
+        ..writing(operation, None)
+    }
+}
+
+fn deleted(path: &str) -> Operation {
+    let mut operation = on_account("listDeletedGroups", Verb::Get, path);
+    operation.errors.push(Error::OverBudget(Budget::Answer, 64_000_000));
+    Operation {
+        summary: "List the groups that are deleted",
+        description: "Softly: each can be restored. The last deleted first, with when and by whom. Kazoo has no such resource.",
+        given: vec![Given::told("The deleted groups.", DELETED), NO_ROWS, NOT_MODIFIED],
+        examples: vec![Example::of("all", "All that are deleted", 200)],
+        ..operation
+    }
+}
+
+fn restore(path: &str) -> Operation {
+    let mut operation = on_group("restoreGroup", Verb::Post, path);
+    operation.parameters.push(parameters::if_match());
+    Operation {
+        summary: "Restore a group that is deleted",
+        description: "By a new revision; all else is as it was. Kazoo has no such resource.",
+        given: vec![Given::told("The group, which is there again.", GROUP_OF_WRITE)],
+        examples: vec![
+            Example::of("restored", "A group", 200).at("group_id", demo::OTHER_GROUP),
             Example::of("again", "The same again", 404).at("group_id", demo::OTHER_GROUP),
         ],
         ..writing(operation, None)

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::document::{DbName, DocId, Document, json};
 
-use super::super::{Attachments, Error, Lookup, Result, Server, View, rows_documents};
+use super::super::{Attachments, Error, Lookup, Result, View, rows_documents};
 use super::Couch;
 use super::request::{Pace, Request};
 
@@ -135,7 +135,10 @@ impl Couch {
             if seen >= SCANNED {
                 return Err(Error::MissingView { database: database.clone(), design: view.design, view: view.name });
             }
-            let batch = self.dump(database, after.as_deref(), LOOKED_AT, Attachments::Named).await?.unwrap_or_default();
+            let batch = self
+                .documents_after(database, after.as_deref(), LOOKED_AT, Attachments::Named)
+                .await?
+                .unwrap_or_default();
             let is_last = batch.len() < LOOKED_AT;
             let next = (!is_last).then(|| (batch.last().and_then(Document::id), seen + batch.len()));
             Ok(Some((batch.into_iter().map(Arc::new).collect(), next)))

@@ -31,7 +31,7 @@ use serde_json::value::RawValue;
 use crate::document::{DbName, DocId, Document, Revision, json};
 
 use super::rows::{Batch, in_batches};
-use super::{Changed, Direction, Error, Lookup, Place, Query, Result, Row, Sequence, Store, View};
+use super::{Attachments, Changed, Direction, Error, Lookup, Place, Query, Result, Row, Sequence, Store, View};
 
 use answer::{Answer, Nonsense, Refusal, Said};
 use counts::Counts;
@@ -137,6 +137,16 @@ impl Store for Couch {
 
     async fn sequence(&self, database: &DbName) -> Result<Option<Sequence>> {
         self.sequence_of(database).await
+    }
+
+    async fn dump(
+        &self,
+        database: &DbName,
+        after: Option<&str>,
+        limit: usize,
+        attachments: Attachments,
+    ) -> Result<Option<Vec<Document>>> {
+        self.documents_after(database, after, limit, attachments).await
     }
 
     async fn changed(&self, database: &DbName, since: &Sequence, most: usize) -> Result<Option<Vec<Changed>>> {

@@ -55,6 +55,37 @@ impl Couch {
     }
 }
 
+impl Couch {
+    /// [`Store::dump`](super::super::Store::dump)
+    pub(super) async fn documents_after(
+        &self,
+        database: &DbName,
+        after: Option<&str>,
+        limit: usize,
+        attachments: Attachments,
+    ) -> Result<Option<Vec<Document>>> {
+        let mut parameters = vec![("include_docs", "true".to_owned()), ("limit", (limit + 1).to_string())];
+        if matches!(attachments, Attachments::Named) {
+            parameters.push(("conflicts", "true".to_owned()));
+        }
+        if let Some(after) = after {
+            parameters.push(("startkey", json::encode(after)));
+        }
+        let request = Request::get(&[database.as_str(), "_all_docs"]).parameters(parameters).pace(Pace::Long);
+        let Some(listing) = self.read(&request, |answer| answer.listing::<IdRow>()).await? else { return Ok(None) };
+        let fresh = listing.rows.into_iter().filter(|row| Some(row.id.as_str()) != after).take(limit);
+        let documents = fresh.filter_map(|row| row.doc);
+        if matches!(attachments, Attachments::Named) {
+            return Ok(Some(documents.collect()));
+        }
+        let mut whole = Vec::new();
+        for document in documents {
+            whole.push(self.with_attachments(database, document).await?);
+        }
+        Ok(Some(whole))
+    }
+}
+
 #[async_trait]
 impl Server for Couch {
     fn has_native_views(&self) -> bool {
@@ -88,34 +119,6 @@ impl Server for Couch {
                 Ok(loaded)
             }
         }
-    }
-
-    async fn dump(
-        &self,
-        database: &DbName,
-        after: Option<&str>,
-        limit: usize,
-        attachments: Attachments,
-    ) -> Result<Option<Vec<Document>>> {
-        let mut parameters = vec![("include_docs", "true".to_owned()), ("limit", (limit + 1).to_string())];
-        if matches!(attachments, Attachments::Named) {
-            parameters.push(("conflicts", "true".to_owned()));
-        }
-        if let Some(after) = after {
-            parameters.push(("startkey", json::encode(after)));
-        }
-        let request = Request::get(&[database.as_str(), "_all_docs"]).parameters(parameters).pace(Pace::Long);
-        let Some(listing) = self.read(&request, |answer| answer.listing::<IdRow>()).await? else { return Ok(None) };
-        let fresh = listing.rows.into_iter().filter(|row| Some(row.id.as_str()) != after).take(limit);
-        let documents = fresh.filter_map(|row| row.doc);
-        if matches!(attachments, Attachments::Named) {
-            return Ok(Some(documents.collect()));
-        }
-        let mut whole = Vec::new();
-        for document in documents {
-            whole.push(self.with_attachments(database, document).await?);
-        }
-        Ok(Some(whole))
     }
 
     async fn design_documents(&self, database: &DbName) -> Result<Option<Vec<Document>>> {

@@ -31,8 +31,8 @@ use tokio::time::timeout;
 use crate::document::{DbName, DocId, Document, Revision};
 
 use super::ready::Ready;
-use super::rows::in_batches;
-use super::{Changed, Error, HEARTBEAT, Lookup, Query, Result, Row, Sequence, Store, View};
+use super::rows::{LAST, in_batches};
+use super::{Attachments, Changed, Error, HEARTBEAT, Lookup, Query, Result, Row, Sequence, Store, View};
 
 use disk::Disk;
 use file::File;
@@ -126,6 +126,18 @@ impl Store for Embedded {
 
     fn batches<'a>(&'a self, name: &'a DbName, view: &'a View, query: Query) -> BoxStream<'a, Result<Vec<Row>>> {
         in_batches(query, usize::MAX, move |query, least| self.batch(name, view, query, least)).boxed()
+    }
+
+    async fn dump(
+        &self,
+        database: &DbName,
+        after: Option<&str>,
+        limit: usize,
+        attachments: Attachments,
+    ) -> Result<Option<Vec<Document>>> {
+        let database = database.clone();
+        let after = after.map(str::to_owned);
+        self.disk.reading(move |file| file.documents(&database, (after.as_deref(), LAST), limit, attachments)).await
     }
 
     fn version(&self, name: &DbName) -> Option<u64> {

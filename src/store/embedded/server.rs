@@ -51,18 +51,6 @@ impl Server for Embedded {
         Ok(all)
     }
 
-    async fn dump(
-        &self,
-        database: &DbName,
-        after: Option<&str>,
-        limit: usize,
-        attachments: Attachments,
-    ) -> Result<Option<Vec<Document>>> {
-        let database = database.clone();
-        let after = after.map(str::to_owned);
-        self.disk.reading(move |file| file.documents(&database, (after.as_deref(), LAST), limit, attachments)).await
-    }
-
     async fn design_documents(&self, database: &DbName) -> Result<Option<Vec<Document>>> {
         let database = database.clone();
         let last = format!("{DESIGN}{LAST}");

@@ -7,7 +7,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::document::{DocId, Document, Revision};
 
-use super::super::{HEARTBEAT, Query, Row, Store, View};
+use super::super::{Attachments, HEARTBEAT, Query, Row, Store, View};
 use super::*;
 
 /// A store whose feed tells what changed when it is let.
@@ -51,6 +51,10 @@ impl Store for Script {
 
     fn batches<'a>(&'a self, _: &'a DbName, _: &'a View, _: Query) -> BoxStream<'a, Result<Vec<Row>>> {
         stream::empty().boxed()
+    }
+
+    async fn dump(&self, _: &DbName, _: Option<&str>, _: usize, _: Attachments) -> Result<Option<Vec<Document>>> {
+        Ok(None)
     }
 
     async fn sequence(&self, _: &DbName) -> Result<Option<Sequence>> {

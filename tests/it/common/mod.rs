@@ -8,6 +8,7 @@ pub mod client;
 pub mod faulty;
 pub mod hostile;
 pub mod listener;
+pub mod manual;
 pub mod program;
 pub mod proxy;
 pub mod recording;
@@ -22,7 +23,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use clap::Parser;
 use serde_json::{Value, json};
@@ -177,7 +178,10 @@ impl TestStore {
         self.opened = None;
         let store = match (&self.kind, &self.folder) {
             (Kind::Couch(url), _) => url.as_str(),
-            (Kind::Embedded, Some(folder)) => folder.path().to_str().unwrap(),
+            (Kind::Embedded, Some(folder)) => {
+                until_let_go(folder.path());
+                folder.path().to_str().unwrap()
+            }
             (Kind::Embedded, None) => unreachable!(),
         };
         Served::start(&[&["--rate-limit", "off", "--store", store], arguments].concat())
@@ -223,6 +227,16 @@ impl TestStore {
             store.load(&accounts, vec![document(copy)]).await.unwrap();
         });
         (credentials, realm)
+    }
+}
+
+/// Waits until nobody here has an embedded store open: what a service that has stopped did in the background lets go of it a
+/// moment later.
+pub fn until_let_go(folder: &Path) {
+    let begun = Instant::now();
+    while let Err(error) = Embedded::open(folder, views::ALL) {
+        assert!(begun.elapsed() < Duration::from_secs(20), "{error}");
+        thread::sleep(Duration::from_millis(10));
     }
 }
 

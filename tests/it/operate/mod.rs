@@ -78,6 +78,16 @@ impl Store for Watched {
         self.store.batches(database, view, query)
     }
 
+    async fn dump(
+        &self,
+        database: &DbName,
+        after: Option<&str>,
+        limit: usize,
+        attachments: Attachments,
+    ) -> Result<Option<Vec<Document>>> {
+        self.store.dump(database, after, limit, attachments).await
+    }
+
     async fn sequence(&self, database: &DbName) -> Result<Option<Sequence>> {
         self.store.sequence(database).await
     }
@@ -112,16 +122,6 @@ impl Server for Watched {
     async fn load(&self, database: &DbName, documents: Vec<Document>) -> Result<Loaded> {
         self.write()?;
         self.store.load(database, documents).await
-    }
-
-    async fn dump(
-        &self,
-        database: &DbName,
-        after: Option<&str>,
-        limit: usize,
-        attachments: Attachments,
-    ) -> Result<Option<Vec<Document>>> {
-        self.store.dump(database, after, limit, attachments).await
     }
 
     async fn design_documents(&self, database: &DbName) -> Result<Option<Vec<Document>>> {
