@@ -18,7 +18,7 @@ use super::account_id::{AccountId, alphanumeric};
 pub const TYPE: &str = "pvt_type";
 
 /// Where a document says that it is deleted: it stays, and is found by nobody.
-const DELETED: &str = "pvt_deleted";
+pub const DELETED: &str = "pvt_deleted";
 
 /// `pvt_vsn` of documents that crossbar writes.
 const VERSION: &str = "1";

@@ -110,22 +110,31 @@ pub fn is_true(value: &Value) -> bool {
     matches!(value, Value::Bool(true)) || value.as_str() == Some("true")
 }
 
-/// A number in a text, as Kazoo's `to_integer` reads it: an integer, or a decimal that is rounded.
-#[expect(clippy::cast_possible_truncation, reason = "what is out of range is as far as it goes")]
+/// A number in a text, as Kazoo's `to_integer` reads it: an integer, or a decimal (`binary_to_float`: digits on both sides
+/// of its point) that is rounded.
 pub fn integer(text: &str) -> Option<i64> {
-    let rounded = || {
-        let decimal = text.contains('.').then(|| text.parse::<f64>().ok()).flatten().filter(|n| n.is_finite())?;
-        Some(decimal.round() as i64)
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let is_decimal = || {
+        unsigned.split_once('.').is_some_and(|(whole, rest)| {
+            digits(whole) && digits(rest.split_once(['e', 'E']).map_or(rest, |(fraction, _)| fraction))
+        })
     };
-    text.parse().ok().or_else(rounded)
+    text.parse().ok().or_else(|| if digits(unsigned) || is_decimal() { rounded(text) } else { None })
 }
 
 /// A number in a document, which may be written as a text.
 pub fn integer_of(raw: &RawValue) -> Option<i64> {
     match json::text(raw) {
         Some(text) => integer(&text),
-        None => integer(raw.get()).or_else(|| integer(&raw.get().parse::<f64>().ok()?.to_string())),
+        None => raw.get().parse().ok().or_else(|| rounded(raw.get())),
     }
+}
+
+/// A number, rounded.
+#[expect(clippy::cast_possible_truncation, reason = "what is out of range is as far as it goes")]
+fn rounded(number: &str) -> Option<i64> {
+    number.parse::<f64>().ok().filter(|number| number.is_finite()).map(|number| number.round() as i64)
 }
 
 /// A term of Erlang's external format, of which clients see keys.

@@ -8,6 +8,7 @@ use crate::document::{Document, json};
 
 use super::super::erlang::{as_text, integer_of, is_empty, is_true};
 use super::super::group;
+use super::super::javascript::property;
 
 /// Which of Kazoo's modules rings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +86,9 @@ impl FromStr for Strategy {
     }
 }
 
+/// How long a member of a ring group rings that does not say it, where that is asked for.
+pub(super) const TIMEOUT: i64 = 20;
+
 /// A callflow's element: a module, and the data that it is given.
 #[derive(Debug, Clone)]
 pub struct Element {
@@ -136,12 +140,25 @@ impl Element {
         self.data.get("endpoints").and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default()
     }
 
+    /// The group that a `group` rings.
+    pub(super) fn group(&self) -> Option<String> {
+        self.data.get("id").and_then(|raw| written(raw)).filter(|id| !id.is_empty())
+    }
+
     /// How a ring group rings, at once where nothing is said. None: Kazoo knows no such strategy.
     pub(super) fn strategy(&self) -> Option<Strategy> {
-        match self.data.get("strategy") {
+        match self.data.get("strategy").and_then(|raw| written(raw)) {
             None => Some(Strategy::Simultaneous),
-            Some(raw) => as_text(raw.get())?.parse().ok(),
+            Some(name) => name.parse().ok(),
         }
+    }
+}
+
+/// A value as `kz_json:get_binary_value/2` has it; None where it counts as missing.
+pub(super) fn written(raw: &RawValue) -> Option<String> {
+    match raw.get() {
+        object if object.starts_with('{') => Some(object.to_owned()),
+        value => as_text(value),
     }
 }
 
@@ -151,20 +168,63 @@ pub(super) enum Kind {
     Device,
     User,
     Group,
+    /// `true`, which a page group takes for having met the member.
+    Met,
     /// Something else, at which Kazoo crashes.
     Odd,
 }
 
 impl Kind {
-    /// By a member's type (`kz_json:get_ne_binary_value/2`); None if it has none.
-    fn of(raw: Option<&RawValue>) -> Option<Self> {
-        let Some(name) = as_text(raw.filter(|raw| !is_empty(raw.get()))?.get()) else { return Some(Self::Odd) };
-        match name.as_str() {
-            "" => None,
-            "device" => Some(Self::Device),
-            group::USER => Some(Self::User),
-            group::TYPE => Some(Self::Group),
-            _ => Some(Self::Odd),
+    /// By a member's type; None if it has none. A ring group reads texts (`kz_json:get_ne_binary_value/2`), the others values.
+    fn of(raw: Option<&RawValue>, module: Module) -> Option<Self> {
+        let raw = raw?;
+        let name = match module {
+            Module::RingGroup => written(raw).filter(|name| !name.is_empty())?,
+            Module::PageGroup if raw.get() == "true" => return Some(Self::Met),
+            Module::PageGroup | Module::Group => json::text(raw).unwrap_or_default(),
+        };
+        Some(match name.as_str() {
+            "device" => Self::Device,
+            group::USER => Self::User,
+            group::TYPE => Self::Group,
+            _ => Self::Odd,
+        })
+    }
+}
+
+/// Whom a member names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Id {
+    /// Nobody: Kazoo passes over it.
+    None,
+    /// The document of this id.
+    Of(String),
+    /// What is no text, and no document's id.
+    Odd,
+}
+
+impl Id {
+    fn of_text(id: String) -> Self {
+        if is_empty(&json::encode(&id)) { Self::None } else { Self::Of(id) }
+    }
+
+    /// `kz_doc:id/1`: the first of the keys under which documents and rows of views have it.
+    fn of(item: &Document) -> Self {
+        let within = |outer: &str, key: &str| property(item.get(outer)?, key);
+        let first = ["_id", "id", "ID"].into_iter().find_map(|key| item.get(key));
+        let id = first.or_else(|| within("value", "id")).or_else(|| within("doc", "_id"));
+        match id.map(|raw| (json::text(raw), is_empty(raw.get()))) {
+            None | Some((_, true)) => Self::None,
+            Some((Some(id), _)) => Self::Of(id),
+            Some((None, _)) => Self::Odd,
+        }
+    }
+
+    /// The document's id; empty where there is none.
+    pub(super) fn as_str(&self) -> &str {
+        match self {
+            Self::Of(id) => id,
+            Self::None | Self::Odd => "",
         }
     }
 }
@@ -172,7 +232,9 @@ impl Kind {
 /// A member of an element or, with what it has of the element's, of a group.
 #[derive(Debug, Clone)]
 pub(super) struct Member {
-    pub(super) id: String,
+    pub(super) id: Id,
+    /// Whether the id is one that a group's members have of the item (`_id` comes before the `id` that each is given).
+    has_private_id: bool,
     pub(super) kind: Kind,
     pub(super) delay: Option<i64>,
     pub(super) timeout: Option<i64>,
@@ -180,16 +242,36 @@ pub(super) struct Member {
 }
 
 impl Member {
-    /// Of an element's item; one that names nothing has an empty id.
-    pub(super) fn of_item(item: &Document) -> Self {
+    /// Of an element's item.
+    pub(super) fn of_item(item: &Document, module: Module) -> Self {
         let number = |key: &str| item.get(key).and_then(integer_of);
         Self {
-            id: item.text("id").filter(|id| !is_empty(&json::encode(id))).unwrap_or_default(),
-            kind: Kind::of(item.get("endpoint_type")).unwrap_or(Kind::Device),
+            id: Id::of(item),
+            has_private_id: item.contains("_id"),
+            kind: Kind::of(item.get("endpoint_type"), module).unwrap_or(Kind::Device),
             delay: number("delay"),
             timeout: number("timeout"),
             can_call_self: can_call_self(item),
         }
+    }
+
+    /// A member of the group that this member is: it has the enclosing member's delay and timeout, unless it has its own, and
+    /// its type too: one without a type is taken for a group. A page group takes null for nothing, not for the enclosing
+    /// member's. None where Kazoo crashes.
+    pub(super) fn within(&self, entry: &Entry, module: Module) -> Option<Self> {
+        let value = entry.value.as_ref()?;
+        let of = |key: &str, outer: Option<i64>, default: i64| match (value.get(key), module) {
+            (own, Module::RingGroup) => own.and_then(integer_of).or(outer).or(Some(default)),
+            (Some(own), _) => integer_of(own),
+            (None, _) => outer,
+        };
+        Some(Self {
+            id: if self.has_private_id { self.id.clone() } else { entry.id.clone() },
+            kind: entry.kind(module).unwrap_or(self.kind),
+            delay: of("delay", self.delay, 0),
+            timeout: of("timeout", self.timeout, TIMEOUT),
+            ..self.clone()
+        })
     }
 }
 
@@ -205,24 +287,38 @@ pub(super) fn said(raw: &RawValue) -> bool {
 
 /// A member of a group's document.
 pub(super) struct Entry {
-    pub(super) id: String,
+    pub(super) id: Id,
     /// Its value; None where it is one at which Kazoo crashes.
     pub(super) value: Option<Document>,
 }
 
 impl Entry {
-    /// Those of a group's document, in its order; none where its endpoints are no object.
-    pub(super) fn all(document: &Document) -> Vec<Self> {
-        let endpoints = document.get("endpoints").and_then(Document::from_raw).unwrap_or_default();
-        let entry = |(id, raw): (String, Box<RawValue>)| {
-            // a list is to Kazoo an object without keys
-            let value = if raw.get().starts_with('[') { Some(Document::new()) } else { Document::from_raw(&raw) };
-            Self { id, value }
-        };
-        endpoints.into_iter().map(entry).collect()
+    /// Those of a group's document, in its order. Where its endpoints are no object there are none, but to a page group, which
+    /// takes a list's places for ids. None where Kazoo crashes.
+    pub(super) fn all(document: &Document, module: Module) -> Option<Vec<Self>> {
+        let Some(endpoints) = document.get("endpoints") else { return Some(Vec::new()) };
+        if let Some(members) = Document::from_raw(endpoints) {
+            let entry = |(id, raw): (String, Box<RawValue>)| {
+                // a list has none of these keys, and an empty one is an object to what sets some, as `cf_group` does
+                let is_list = raw.get().starts_with('[') && (module != Module::Group || is_empty(raw.get()));
+                Self { id: Id::of_text(id), value: if is_list { Some(Document::new()) } else { Document::from_raw(&raw) } }
+            };
+            return Some(members.into_iter().map(entry).collect());
+        }
+        if module != Module::PageGroup || is_empty(endpoints.get()) {
+            return Some(Vec::new());
+        }
+        let items: Vec<&RawValue> = serde_json::from_str(endpoints.get()).ok()?;
+        let entry = |item| Self { id: Id::Odd, value: Some(Document::from_raw(item).unwrap_or_default()) };
+        Some(items.into_iter().map(entry).collect())
     }
 
-    pub(super) fn kind(&self) -> Option<Kind> {
-        Kind::of(self.value.as_ref()?.get("type"))
+    pub(super) fn kind(&self, module: Module) -> Option<Kind> {
+        let kind = self.value.as_ref()?.get("type");
+        match module {
+            // it sets what a member has, and null takes away
+            Module::PageGroup if kind.is_some_and(|raw| raw.get() == "null") => Some(Kind::Device),
+            _ => Kind::of(kind, module),
+        }
     }
 }

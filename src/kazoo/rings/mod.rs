@@ -7,6 +7,7 @@
 mod build;
 mod callflows;
 mod element;
+mod endpoint;
 mod reading;
 mod resolve;
 mod told;
@@ -96,6 +97,8 @@ pub enum Why {
     NotFound,
     /// It is neither device nor user.
     NoEndpointType,
+    /// Kazoo crashes on what it, its user or the account says.
+    Unreadable,
     /// It is disabled.
     Disabled,
     /// It, its user or the account does not want to be disturbed.
@@ -123,6 +126,7 @@ impl fmt::Display for Why {
             }
             Self::NotFound => "not_found",
             Self::NoEndpointType => "not_device_nor_user",
+            Self::Unreadable => "not an object where Kazoo takes one: it can't be built",
             Self::Disabled => "endpoint_disabled",
             Self::DoNotDisturb => "do_not_disturb",
             Self::NotForQueues => "exclude_from_queues",

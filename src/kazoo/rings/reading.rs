@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use crate::document::Document;
 use crate::kazoo::account::AccountId;
-use crate::kazoo::documents::{is_deleted, title};
+use crate::kazoo::documents::{DELETED, title};
 use crate::kazoo::javascript::{properties, property};
 
-use super::element::{Element, Entry, Kind, Member, Module};
+use super::element::{Element, Entry, Kind, Member, Module, said};
 
 /// What is known of the documents that elements reach.
 #[derive(Debug)]
@@ -69,11 +69,11 @@ impl Reading {
         reading.reach(Role::Other, account.as_str());
         for element in elements.iter() {
             match element.rung_by() {
-                Module::Group => reading.reach(Role::Alone, &element.data.text("id").unwrap_or_default()),
-                Module::RingGroup | Module::PageGroup => {
+                Module::Group => reading.reach(Role::Alone, &element.group().unwrap_or_default()),
+                module => {
                     for item in element.items().into_iter().filter_map(Document::from_raw) {
-                        let member = Member::of_item(&item);
-                        reading.reach_member(Role::Group, &member.id, Some(member.kind));
+                        let member = Member::of_item(&item, module);
+                        reading.reach_member(Role::Group, member.id.as_str(), Some(member.kind));
                     }
                 }
             }
@@ -148,7 +148,7 @@ impl Reading {
 
     /// A document that is there and not deleted: none other is to Kazoo.
     pub(super) fn live(&self, id: &str) -> Option<&Document> {
-        self.documents.get(id)?.as_deref().filter(|document| !is_deleted(document))
+        self.documents.get(id)?.as_deref().filter(|document| is_there(document))
     }
 
     /// The account's own document.
@@ -179,7 +179,7 @@ impl Reading {
                 self.want_devices(id);
             }
             None => self.reach(Role::Group, id),
-            Some(Kind::Group | Kind::Odd) => {}
+            Some(Kind::Group | Kind::Met | Kind::Odd) => {}
         }
     }
 
@@ -202,13 +202,20 @@ impl Reading {
     }
 
     fn expand(&mut self, role: Role, id: &str) {
-        let Some(document) = self.documents.get(id).cloned().flatten().filter(|document| !is_deleted(document)) else {
+        let Some(document) = self.documents.get(id).cloned().flatten().filter(|document| is_there(document)) else {
             return;
         };
         match role {
             Role::Group | Role::Alone => {
-                for entry in Entry::all(&document) {
-                    self.reach_member(role, &entry.id, entry.kind());
+                // by which module a group is rung is not known here: some are read that only one of them needs
+                let (first, others): (_, &[Module]) = match role {
+                    Role::Alone => (Module::Group, &[]),
+                    _ => (Module::RingGroup, &[Module::PageGroup]),
+                };
+                for entry in Entry::all(&document, first).unwrap_or_default() {
+                    for module in [first].iter().chain(others) {
+                        self.reach_member(role, entry.id.as_str(), entry.kind(*module));
+                    }
                 }
             }
             Role::Device => {
@@ -225,6 +232,11 @@ impl Reading {
 pub fn owners(device: &Document) -> Vec<String> {
     let users = hotdesk_users(device);
     if users.is_empty() { device.text("owner_id").filter(|id| !id.is_empty()).into_iter().collect() } else { users }
+}
+
+/// Whether Kazoo opens a document (`kz_doc:is_soft_deleted/1`, which takes a text too).
+fn is_there(document: &Document) -> bool {
+    !document.get(DELETED).is_some_and(said)
 }
 
 /// The users who are signed in at a device.

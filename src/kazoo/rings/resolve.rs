@@ -8,12 +8,9 @@ use crate::document::Document;
 
 use super::super::erlang::integer_of;
 use super::super::{documents, group};
-use super::element::{Element, Entry, Kind, Member, Module, Strategy, can_call_self};
+use super::element::{Element, Entry, Id, Kind, Member, Module, Strategy, TIMEOUT, can_call_self, written};
 use super::reading::Reading;
 use super::{Call, DEPTH, Dropped, Failure, Halt, MEMBERS, Why};
-
-/// How long a member of a ring group rings that does not say it, where that is asked for.
-const TIMEOUT: i64 = 20;
 
 /// The devices that members come to.
 pub(super) struct Resolved {
@@ -46,6 +43,7 @@ pub(super) fn resolve(reading: &Reading, element: &Element, call: &Call) -> Resu
     let is_ring = module == Module::RingGroup;
     let mut walk = Walk {
         reading,
+        module,
         is_ring,
         is_single: is_ring && strategy == Some(Strategy::Single),
         resolved: HashSet::new(),
@@ -55,7 +53,7 @@ pub(super) fn resolve(reading: &Reading, element: &Element, call: &Call) -> Resu
         without: Vec::new(),
         by_weight: Vec::new(),
     };
-    let (members, mut dropped) = members(element, is_ring, call)?;
+    let (members, mut dropped) = members(element, module, call)?;
     let has_members = !element.items().is_empty();
     walk.members(members)?;
     let mut devices = walk.devices;
@@ -76,15 +74,15 @@ pub(super) fn resolve(reading: &Reading, element: &Element, call: &Call) -> Resu
 }
 
 /// An element's members: an item that is no object is a crash, one that is not to ring yet is left out of a ring group.
-fn members(element: &Element, is_ring: bool, call: &Call) -> Result<(Vec<Member>, Vec<Dropped>), Halt> {
+fn members(element: &Element, module: Module, call: &Call) -> Result<(Vec<Member>, Vec<Dropped>), Halt> {
     let (mut members, mut dropped) = (Vec::new(), Vec::new());
     for item in element.items() {
         // a list is to Kazoo an object without keys
         let item = if item.get().starts_with('[') { Some(Document::new()) } else { Document::from_raw(item) };
         let item = item.ok_or(Halt::Failure(Failure::Crash))?;
-        let member = Member::of_item(&item);
-        match is_ring && !is_active(&item, call.now) {
-            true => dropped.push(Dropped { id: member.id, why: Why::Inactive }),
+        let member = Member::of_item(&item, module);
+        match module == Module::RingGroup && !is_active(&item, call.now) {
+            true => dropped.push(Dropped { id: member.id.as_str().to_owned(), why: Why::Inactive }),
             false => members.push(member),
         }
     }
@@ -93,7 +91,7 @@ fn members(element: &Element, is_ring: bool, call: &Call) -> Result<(Vec<Member>
 
 /// Whether a member may ring: whatever is no number comes after all numbers.
 fn is_active(item: &Document, now: i64) -> bool {
-    item.get("disable_until").map(RawValue::get).filter(|raw| *raw != "null").is_none_or(|until| {
+    item.get("disable_until").map(RawValue::get).is_none_or(|until| {
         #[expect(clippy::cast_precision_loss, reason = "times are far smaller")]
         let now = now as f64;
         until.parse::<f64>().is_ok_and(|until| now > until)
@@ -112,6 +110,7 @@ fn without_caller(devices: &mut Vec<Device>, call: &Call) -> Vec<Dropped> {
 /// A way through members and the groups that they are.
 struct Walk<'r> {
     reading: &'r Reading,
+    module: Module,
     /// By `cf_ring_group`; else by `cf_page_group`.
     is_ring: bool,
     is_single: bool,
@@ -142,56 +141,58 @@ impl Walk<'_> {
         if self.met > MEMBERS {
             return Err(Halt::TooLarge);
         }
-        if member.id.is_empty() || self.resolved.contains(&self.place(&member.id, &member)) {
-            return Ok(());
-        }
+        let id = match &member.id {
+            Id::None => return Ok(()),
+            Id::Of(id) if self.resolved.contains(&self.place(id, &member)) => return Ok(()),
+            Id::Of(id) => id.as_str(),
+            // what comes of it can't be built
+            Id::Odd if member.kind != Kind::Odd => return Ok(()),
+            Id::Odd => "",
+        };
         match member.kind {
-            Kind::Odd => Err(Halt::Failure(Failure::Crash)),
-            Kind::Device => {
-                self.device(&member.id, &member);
-                Ok(())
-            }
-            Kind::User => {
-                self.user(&member);
-                Ok(())
-            }
-            Kind::Group => self.group(&member),
+            Kind::Odd => return Err(Halt::Failure(Failure::Crash)),
+            Kind::Met => {}
+            Kind::Device => self.device(id, &member),
+            Kind::User => self.user(id, &member),
+            Kind::Group => self.group(id, &member)?,
         }
+        Ok(())
     }
 
-    fn user(&mut self, member: &Member) {
-        self.resolved.insert(self.place(&member.id, member));
+    fn user(&mut self, id: &str, member: &Member) {
+        self.resolved.insert(self.place(id, member));
         let before = self.devices.len();
         let reading = self.reading;
-        for device in reading.owned(&member.id).rev() {
+        for device in reading.owned(id).rev() {
             self.met += 1;
             if !self.resolved.contains(&self.place(device, member)) {
                 self.device(device, member);
             }
         }
         if self.devices.len() == before {
-            self.without.push(Dropped { id: member.id.clone(), why: Why::NoDevices });
+            self.without.push(Dropped { id: id.to_owned(), why: Why::NoDevices });
         }
     }
 
     /// A group is known as resolved only once its members are: one that leads to itself never is.
-    fn group(&mut self, member: &Member) -> Result<(), Halt> {
-        if self.within.contains(&member.id) {
+    fn group(&mut self, id: &str, member: &Member) -> Result<(), Halt> {
+        if self.within.iter().any(|within| within == id) {
             return Err(Halt::Failure(Failure::Endless));
         }
         if self.within.len() == DEPTH {
             return Err(Halt::TooLarge);
         }
-        let document = self.reading.live(&member.id);
-        let entries = document.map(Entry::all).unwrap_or_default();
+        let document = self.reading.live(id);
+        let entries = document.map_or(Some(Vec::new()), |document| Entry::all(document, self.module));
+        let entries = entries.ok_or(Halt::Failure(Failure::Crash))?;
         if entries.is_empty() && !document.is_some_and(|document| documents::is_of_type(document, group::TYPE)) {
-            self.without.push(Dropped { id: member.id.clone(), why: Why::NoGroup });
+            self.without.push(Dropped { id: id.to_owned(), why: Why::NoGroup });
         }
         let members = self.of_group(member, entries)?;
-        self.within.push(member.id.clone());
+        self.within.push(id.to_owned());
         self.members(members)?;
         self.within.pop();
-        self.resolved.insert(self.place(&member.id, member));
+        self.resolved.insert(self.place(id, member));
         Ok(())
     }
 
@@ -199,7 +200,7 @@ impl Walk<'_> {
     fn of_group(&mut self, member: &Member, entries: Vec<Entry>) -> Result<Vec<Member>, Halt> {
         let crash = Halt::Failure(Failure::Crash);
         if !self.is_single {
-            let made = entries.into_iter().map(|entry| self.made(&entry, member).ok_or(crash));
+            let made = entries.iter().map(|entry| member.within(entry, self.module).ok_or(crash));
             let mut members = made.collect::<Result<Vec<_>, _>>()?;
             if self.is_ring {
                 members.reverse();
@@ -209,39 +210,20 @@ impl Walk<'_> {
         let mut places = BTreeMap::new();
         let mut left_out = BTreeMap::new();
         for (at, entry) in entries.into_iter().enumerate() {
-            let made = self.made(&entry, member).ok_or(crash)?;
+            let made = member.within(&entry, self.module).ok_or(crash)?;
+            let id = entry.id.as_str().to_owned();
             match entry.value.as_ref().and_then(|value| value.get("weight")).and_then(integer_of) {
-                None => drop(left_out.insert(at, Dropped { id: entry.id, why: Why::NoWeight })),
+                None => drop(left_out.insert(at, Dropped { id, why: Why::NoWeight })),
                 Some(weight) => {
                     let weight = weight.clamp(1, 100);
-                    if let Some((at, earlier)) = places.insert(weight, (at, made)) {
-                        left_out.insert(at, Dropped { id: earlier.id, why: Why::SameWeight(weight) });
+                    if let Some((at, id, _)) = places.insert(weight, (at, id, made)) {
+                        left_out.insert(at, Dropped { id, why: Why::SameWeight(weight) });
                     }
                 }
             }
         }
         self.by_weight.push(left_out.into_values().collect());
-        Ok(places.into_values().map(|(_, made)| made).collect())
-    }
-
-    /// A member of a group has the enclosing member's delay and timeout, unless it has its own, and its type too: one
-    /// without a type is taken for a group. None where Kazoo crashes.
-    fn made(&self, entry: &Entry, outer: &Member) -> Option<Member> {
-        let value = entry.value.as_ref()?;
-        let own = |key: &str| value.get(key).filter(|raw| raw.get() != "null");
-        let of = |key: &str, outer: Option<i64>, default: i64| match (own(key).map(integer_of), self.is_ring) {
-            (Some(Some(number)), _) => Some(number),
-            (_, true) => Some(outer.unwrap_or(default)),
-            (Some(None), false) => None,
-            (None, false) => outer,
-        };
-        Some(Member {
-            id: entry.id.clone(),
-            kind: entry.kind().unwrap_or(outer.kind),
-            delay: of("delay", outer.delay, 0),
-            timeout: of("timeout", outer.timeout, TIMEOUT),
-            can_call_self: outer.can_call_self,
-        })
+        Ok(places.into_values().map(|(.., made)| made).collect())
     }
 
     /// By what a member is known as resolved.
@@ -262,31 +244,33 @@ impl Walk<'_> {
 /// `cf_group`: the members of one group that are devices, then those of its users; groups in it are passed over. What has no
 /// type is both.
 fn of_group(reading: &Reading, element: &Element, call: &Call) -> Result<Resolved, Halt> {
-    let id = element.data.text("id").unwrap_or_default();
+    let id = element.group().unwrap_or_default();
     let document = reading.live(&id);
     let mut without = Vec::new();
     if document.is_none() {
         without.push(Dropped { id, why: Why::NoGroup });
     }
-    let entries = document.map(Entry::all).unwrap_or_default();
-    if entries.iter().any(|entry| entry.value.is_none()) {
+    let entries = document.and_then(|document| Entry::all(document, Module::Group)).unwrap_or_default();
+    let is_built = |entry: &Entry| entry.value.is_some();
+    let is_bridged = |document: &Document| can_bridge(document, &element.data);
+    if !entries.iter().all(is_built) || !document.is_none_or(is_bridged) {
         return Err(Halt::Failure(Failure::Crash));
     }
     let of_kind = |kind: Kind| {
-        let is_of = move |entry: &&Entry| entry.kind().is_none_or(|of| of == kind);
-        entries.iter().filter(is_of).filter_map(|entry| Some((entry, entry.value.as_ref()?)))
+        let is_of = move |entry: &&Entry| entry.kind(Module::Group).is_none_or(|of| of == kind);
+        entries.iter().filter(is_of).filter_map(|entry| Some((entry.id.as_str(), entry, entry.value.as_ref()?)))
     };
     let device = |id: &str, value: &Document| {
         let number = |key: &str| value.get(key).and_then(integer_of);
         let (delay, timeout) = (number("delay"), number("timeout"));
         Device { id: id.to_owned(), delay, timeout, can_call_self: can_call_self(value) }
     };
-    let mut devices: Vec<Device> = of_kind(Kind::Device).map(|(entry, value)| device(&entry.id, value)).collect();
-    for (entry, value) in of_kind(Kind::User) {
+    let mut devices: Vec<Device> = of_kind(Kind::Device).map(|(id, _, value)| device(id, value)).collect();
+    for (id, entry, value) in of_kind(Kind::User) {
         let before = devices.len();
-        devices.extend(reading.owned(&entry.id).map(|id| device(id, value)));
-        if devices.len() == before && entry.kind().is_some() {
-            without.push(Dropped { id: entry.id.clone(), why: Why::NoDevices });
+        devices.extend(reading.owned(id).map(|id| device(id, value)));
+        if devices.len() == before && entry.kind(Module::Group).is_some() {
+            without.push(Dropped { id: id.to_owned(), why: Why::NoDevices });
         }
     }
     let mut known = HashSet::new();
@@ -294,4 +278,12 @@ fn of_group(reading: &Reading, element: &Element, call: &Call) -> Result<Resolve
     let mut dropped = without_caller(&mut devices, call);
     dropped.append(&mut without);
     Ok(Resolved { devices, is_turned: true, is_random: false, dropped })
+}
+
+/// Whether `cf_group:attempt_endpoints/3` comes to its bridge: it casts what the group's document or else the element says.
+fn can_bridge(document: &Document, data: &Document) -> bool {
+    let said = |key: &str| document.get(key).or_else(|| data.get(key));
+    let is_text = |key: &str| said(key).is_none_or(|raw| written(raw).is_some());
+    said("timeout").is_none_or(|raw| integer_of(raw).is_some())
+        && ["strategy", "ignore_forward", "ringback"].into_iter().all(is_text)
 }
