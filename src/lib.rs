@@ -54,6 +54,7 @@ pub mod kazoo;
 pub mod listener;
 pub mod logging;
 pub mod metrics;
+mod near;
 pub mod notices;
 pub mod openapi;
 mod opening;

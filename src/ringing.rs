@@ -1,11 +1,14 @@
 //! The documents that say whom a group rings, read from a store: level by level, each in as few requests as the store can.
 
+use std::sync::Arc;
+
+use crate::aside::by_size;
 use crate::document::{DocId, Document};
 use crate::kazoo::account::AccountId;
+use crate::kazoo::documents::CALLFLOW;
 use crate::kazoo::rings::{
     self, Call, DEPTH, ELEMENTS, Element, InCallflow, Named, Reading, Rings, TooLarge, WithCallflows, rings_of,
 };
-use crate::kazoo::used::CALLFLOW;
 use crate::kazoo::views::OWNED;
 use crate::store::{self, Store};
 use crate::using::{TooMany, looked_at};
@@ -90,11 +93,14 @@ async fn in_pieces<W, T, E: From<store::Error>>(
 
 /// The elements of an account's callflows that name a group, in the order of the callflows' ids.
 ///
-/// Errors: the store fails, [`TooMany`], or [`TooLarge`] where there are more than [`ELEMENTS`].
+/// `grow` is told how many more bytes are held, and may refuse.
+///
+/// Errors: the store fails, `grow` refuses, [`TooMany`], or [`TooLarge`] where there are more than [`ELEMENTS`].
 pub async fn naming<E: From<store::Error> + From<TooLarge> + From<TooMany>>(
     store: &dyn Store,
     account: AccountId,
     group: &str,
+    grow: impl FnMut(usize) -> Result<(), E>,
 ) -> Result<Vec<Named>, E> {
     let group = group.to_owned();
     let look_at = move |named: &mut Vec<Named>, callflow: &Document| {
@@ -102,26 +108,42 @@ pub async fn naming<E: From<store::Error> + From<TooLarge> + From<TooMany>>(
             named.extend(rings::naming(callflow, &group));
         }
     };
-    let named = looked_at::<_, E>(store, account, &[CALLFLOW], Vec::new(), look_at).await?;
+    let bytes = |named: &Vec<Named>| named.iter().map(Named::bytes).sum();
+    let named = looked_at(store, account, &[CALLFLOW], Vec::new(), look_at, bytes, grow).await?;
     if named.len() > ELEMENTS { Err(TooLarge.into()) } else { Ok(named) }
 }
 
-/// Says whom each element of a reading rings, the first of which is the group's own, and the others those of `named`.
+/// Says whom each element of a reading rings, the first of which is the group's own, and the others those of `named`: one
+/// element after the other, and `grow` is told how many bytes one has before it is told in words, and may refuse.
 ///
-/// Errors: [`TooLarge`].
-pub fn tell<R>(
-    reading: &Reading,
+/// Errors: `grow` refuses, or [`TooLarge`].
+pub async fn tell<R: Send + 'static, E: From<TooLarge>>(
+    reading: Arc<Reading>,
     named: Option<Vec<Named>>,
-    call: &Call,
-    told: impl Fn(Rings) -> R,
-) -> Result<WithCallflows<R>, TooLarge> {
-    let mut elements = reading.elements().iter();
-    let mut next = || elements.next().map_or_else(|| Ok(Rings::default()), |element| rings_of(reading, element, call));
-    let rings = told(next()?);
-    let in_callflow = |named: Named| {
-        let rings = named.element.is_some().then(&mut next).transpose()?.map(&told);
-        Ok(InCallflow { named, rings })
+    call: Call,
+    told: impl Fn(&Reading, Rings) -> R + Clone + Send + 'static,
+    mut grow: impl FnMut(usize) -> Result<(), E>,
+) -> Result<WithCallflows<R>, E> {
+    let (call, size) = (Arc::new(call), reading.bytes());
+    let mut at = 0..;
+    let mut next = async || {
+        let (reading, call, at) = (Arc::clone(&reading), Arc::clone(&call), at.next().unwrap_or_default());
+        let rung = move || {
+            let element = reading.elements().get(at);
+            let rings = element.map_or_else(|| Ok(Rings::default()), |element| rings_of(&reading, element, &call));
+            rings.map(|rings| (reading, rings))
+        };
+        let (reading, rings) = by_size(size, rung).await?;
+        let (bytes, told) = (rings.bytes(), told.clone());
+        grow(bytes)?;
+        Ok::<R, E>(by_size(bytes, move || told(&reading, rings)).await)
     };
-    let callflows = named.map(|named| named.into_iter().map(in_callflow).collect()).transpose()?;
-    Ok(WithCallflows { rings, callflows })
+    let rings = next().await?;
+    let Some(named) = named else { return Ok(WithCallflows { rings, callflows: None }) };
+    let mut callflows = Vec::new();
+    for named in named {
+        let rings = if named.element.is_some() { Some(next().await?) } else { None };
+        callflows.push(InCallflow { named, rings });
+    }
+    Ok(WithCallflows { rings, callflows: Some(callflows) })
 }

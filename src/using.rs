@@ -22,27 +22,33 @@ pub struct TooMany;
 
 /// All that names a group of an account.
 ///
-/// Errors: the store fails, or [`TooMany`].
+/// `grow` is told how many more bytes are held, and may refuse.
+///
+/// Errors: the store fails, `grow` refuses, or [`TooMany`].
 pub async fn used_by<E: From<store::Error> + From<TooMany>>(
     store: &dyn Store,
     account: AccountId,
     group: &str,
+    grow: impl FnMut(usize) -> Result<(), E>,
 ) -> Result<UsedBy, E> {
     let group: Arc<str> = group.into();
     let look_at = move |used: &mut UsedBy, document: &Document| used.look_at(document, &group);
-    let used: UsedBy = looked_at::<_, E>(store, account, &TYPES, UsedBy::default(), look_at).await?;
+    let used = looked_at(store, account, &TYPES, UsedBy::default(), look_at, UsedBy::bytes, grow).await?;
     if used.is_too_much() { Err(TooMany.into()) } else { Ok(used) }
 }
 
-/// Has each document of an account that is of these types looked at, and gives what became of `found` by it.
+/// Has each document of an account that is of these types looked at, and gives what became of `found` by it. After each batch
+/// `grow` is told how many more bytes `found` has, and may refuse.
 ///
-/// Errors: the store fails, or [`TooMany`].
+/// Errors: the store fails, `grow` refuses, or [`TooMany`].
 pub async fn looked_at<T: Send + 'static, E: From<store::Error> + From<TooMany>>(
     store: &dyn Store,
     account: AccountId,
     types: &[&str],
     mut found: T,
     look_at: impl Fn(&mut T, &Document) + Clone + Send + 'static,
+    bytes: impl Fn(&T) -> usize,
+    mut grow: impl FnMut(usize) -> Result<(), E>,
 ) -> Result<T, E> {
     let database = account.database();
     let mut batches = store.listed(&database, &BY_TYPE, types).boxed();
@@ -52,14 +58,16 @@ pub async fn looked_at<T: Send + 'static, E: From<store::Error> + From<TooMany>>
         if seen > DOCUMENTS {
             return Err(TooMany.into());
         }
-        let (bytes, look_at) = (batch.iter().map(|document| document.bytes()).sum(), look_at.clone());
+        let (size, look_at) = (batch.iter().map(|document| document.bytes()).sum(), look_at.clone());
+        let before = bytes(&found);
         let look = move || {
             for document in &batch {
                 look_at(&mut found, document);
             }
             found
         };
-        found = by_size(bytes, look).await;
+        found = by_size(size, look).await;
+        grow(bytes(&found) - before)?;
     }
     Ok(found)
 }

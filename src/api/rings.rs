@@ -1,6 +1,7 @@
 //! Whom a group rings: `GET …/groups/{id}/rings`, which Kazoo does not have.
 
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde_json::json as value;
 
@@ -21,25 +22,23 @@ pub async fn rung(authorized: &Authorized<'_>, kind: &'static Kind, id: &str) ->
     let strategy = parameter(authorized, "strategy", Strategy::Simultaneous)?;
     let module = parameter(authorized, "module", Module::RingGroup)?;
     documents::must_be_there(authorized, kind, id).await?;
-    let (mut allowance, mut bytes) = (Allowance::new(&authorized.api.budgets), 0);
-    let grow = |more| {
-        bytes += more;
-        allowance.grow(more)
-    };
+    let mut allowance = Allowance::new(&authorized.api.budgets);
     let (store, account) = (authorized.api.store.as_ref(), authorized.account.id);
     let named = match authorized.incoming.is_true("callflows", false) {
-        true => Some(ringing::naming::<Error>(store, account, id).await?),
+        true => Some(ringing::naming::<Error>(store, account, id, |more| allowance.grow(more)).await?),
         false => None,
     };
     let of_callflows = named.iter().flatten().filter_map(|named| named.element.clone());
     let elements = [Element::of_group(id, module, strategy)].into_iter().chain(of_callflows).collect();
-    let reading = ringing::read_all(store, account, elements, grow).await?;
+    let reading = Arc::new(ringing::read_all(store, account, elements, |more| allowance.grow(more)).await?);
     let call = Call { now: authorized.api.world.gregorian_seconds(), ..Call::default() };
-    let tell = move || {
-        let told = ringing::tell(&reading, named, &call, |rings| Told::of(&reading, rings));
-        told.map(|told| json::raw(&told))
+    let mut bytes = 0;
+    let grow = |more| {
+        bytes += more;
+        allowance.grow(more)
     };
-    let told = by_size(bytes, tell).await?;
+    let told = ringing::tell::<_, Error>(reading, named, call, Told::of, grow).await?;
+    let told = by_size(bytes, move || json::raw(&told)).await;
     allowance.grow(told.get().len())?;
     Ok(Answer::document(told, None))
 }

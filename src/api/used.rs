@@ -1,5 +1,6 @@
 //! What names a group: `GET …/groups/{id}/used_by`, which Kazoo does not have, and that nothing does.
 
+use crate::aside::by_size;
 use crate::auth::Evidence;
 use crate::document::json;
 use crate::kazoo::kind::Kind;
@@ -14,14 +15,16 @@ use super::error::Error;
 /// `GET …/{noun}/{id}/used_by`
 pub async fn told(authorized: &Authorized<'_>, kind: &'static Kind, id: &str) -> Result<Answer, Error> {
     documents::must_be_there(authorized, kind, id).await?;
-    let told = json::raw(&used_by(authorized, id).await?);
-    Allowance::new(&authorized.api.budgets).grow(told.get().len())?;
+    let mut allowance = Allowance::new(&authorized.api.budgets);
+    let used = used_by(authorized, id, &mut allowance).await?;
+    let told = by_size(used.bytes(), move || json::raw(&used)).await;
+    allowance.grow(told.get().len())?;
     Ok(Answer::document(told, None))
 }
 
 /// Errors: something names it.
 pub async fn must_be_unused(authorized: &Authorized<'_>, id: &str) -> Result<(), Error> {
-    let used = used_by(authorized, id).await?;
+    let used = used_by(authorized, id, &mut Allowance::new(&authorized.api.budgets)).await?;
     // where users see their own alone, what is others' is not told
     let restricted =
         async |evidence: &Evidence<'_>| Ok(evidence.restricted_to_own(&authorized.identity).await?.is_some());
@@ -33,6 +36,7 @@ pub async fn must_be_unused(authorized: &Authorized<'_>, id: &str) -> Result<(),
     }
 }
 
-async fn used_by(authorized: &Authorized<'_>, id: &str) -> Result<UsedBy, Error> {
-    using::used_by(authorized.api.store.as_ref(), authorized.account.id, id).await
+async fn used_by(authorized: &Authorized<'_>, id: &str, allowance: &mut Allowance) -> Result<UsedBy, Error> {
+    let store = authorized.api.store.as_ref();
+    using::used_by(store, authorized.account.id, id, |more| allowance.grow(more)).await
 }

@@ -1,6 +1,7 @@
 //! What is told of an account's groups, and what is brought back of them.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context;
 
@@ -51,27 +52,28 @@ async fn tell_rings(arguments: RingsArguments) -> anyhow::Result<()> {
     let element = element(&arguments)?;
     let store = opened(&arguments.store).await?;
     let named = match arguments.group.as_deref().filter(|_| arguments.callflows) {
-        Some(group) => Some(ringing::naming::<anyhow::Error>(store.as_ref(), arguments.account, group).await?),
+        Some(group) => Some(ringing::naming(store.as_ref(), arguments.account, group, |_| anyhow::Ok(())).await?),
         None => None,
     };
     let of_callflows = named.iter().flatten().filter_map(|named| named.element.clone());
     let elements = [element].into_iter().chain(of_callflows).collect();
-    let reading = ringing::read_all(store.as_ref(), arguments.account, elements, |_| anyhow::Ok(())).await?;
+    let reading = Arc::new(ringing::read_all(store.as_ref(), arguments.account, elements, |_| anyhow::Ok(())).await?);
     let call = Call {
         device: arguments.caller_device,
         user: arguments.caller_user,
         is_of_queue: arguments.queue,
         now: World::real().gregorian_seconds(),
     };
+    let grow = |_| anyhow::Ok(());
     match arguments.json {
-        true => print_json(&ringing::tell(&reading, named, &call, |rings| rings)?),
-        false => print(&ringing::tell(&reading, named, &call, |rings| Told::of(&reading, rings))?.to_string()),
+        true => print_json(&ringing::tell(reading, named, call, |_, rings| rings, grow).await?),
+        false => print(&ringing::tell(reading, named, call, Told::of, grow).await?.to_string()),
     }
 }
 
 async fn tell_uses(arguments: &UsedByArguments) -> anyhow::Result<()> {
     let store = opened(&arguments.store).await?;
-    let used = using::used_by::<anyhow::Error>(store.as_ref(), arguments.account, &arguments.group).await?;
+    let used = using::used_by(store.as_ref(), arguments.account, &arguments.group, |_| anyhow::Ok(())).await?;
     print_report(&used, arguments.json)
 }
 

@@ -12,9 +12,7 @@ use toml::de::{DeTable, DeValue};
 use super::ServeArguments;
 use super::secret::has_password;
 use crate::files::{self, BadFile};
-
-/// Names are near to each other from here on (Jaro-Winkler, 1 is equal).
-const NEAR: f64 = 0.8;
+use crate::near::nearest;
 
 /// The command `serve` by itself. What its environment sets does not count.
 pub(super) fn serve() -> Command {
@@ -111,9 +109,7 @@ fn line(text: &str, at: usize) -> usize {
 }
 
 fn unknown(key: &str, value: &DeValue<'_>, serve: &Command) -> String {
-    let nearness = |known: &str| strsim::jaro_winkler(key, known);
-    let near = keys(serve).filter_map(Arg::get_long).max_by(|a, b| nearness(a).total_cmp(&nearness(b)));
-    match near.filter(|near| nearness(near) >= NEAR) {
+    match nearest(key, keys(serve).filter_map(Arg::get_long)) {
         Some(near) => format!("unknown key {key}: is {near} meant?"),
         None if value.is_table() => {
             format!("unknown key {key}: there are no tables, a key is the name of a flag of `serve`, without --")

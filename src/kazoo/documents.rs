@@ -17,6 +17,9 @@ use super::account_id::{AccountId, alphanumeric};
 /// Where a document says what it is: `user`, `device`, `group`, …
 pub const TYPE: &str = "pvt_type";
 
+/// [`TYPE`] of a callflow.
+pub const CALLFLOW: &str = "callflow";
+
 /// Where a document says that it is deleted: it stays, and is found by nobody.
 pub const DELETED: &str = "pvt_deleted";
 
@@ -57,8 +60,14 @@ pub fn is_live(document: &Document, pvt_type: &str) -> bool {
 /// What people call a document, if it has a name: `name`, or a user's first and last name, or `username`.
 pub fn title(document: &Document) -> Option<String> {
     let text = |key: &str| document.text(key).filter(|text| !text.is_empty());
-    let person = [text("first_name"), text("last_name")].into_iter().flatten().collect::<Vec<_>>().join(" ");
-    text("name").or(Some(person).filter(|name| !name.is_empty())).or_else(|| text("username"))
+    text("name").or_else(|| person(document)).or_else(|| text("username"))
+}
+
+/// A person's first and last name, or one of them.
+pub fn person(user: &Document) -> Option<String> {
+    let text = |key: &str| user.text(key).filter(|text| !text.is_empty());
+    let names: Vec<String> = [text("first_name"), text("last_name")].into_iter().flatten().collect();
+    (!names.is_empty()).then(|| names.join(" "))
 }
 
 /// A document as people are told of it: by its name, if it has one, and its id.

@@ -9,7 +9,7 @@ use crate::document::DbName;
 use crate::kazoo::account::{ACCOUNTS, Account, AccountId, alphanumeric};
 use crate::store::{Attachments, Server};
 
-use super::problem::{Found, nearest};
+use super::problem::Found;
 
 /// An account as people call it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,7 +88,7 @@ impl Accounts {
             [at] => Found::One(&self.all[at]),
             [] => {
                 let names = self.all.iter().flat_map(|account| [&account.realm, &account.name]).flatten();
-                Found::None(nearest(name, names.map(String::as_str)))
+                Found::missing(name, names.map(String::as_str))
             }
             _ => Found::Many(found.into_iter().map(|at| self.all[at].label()).collect()),
         }

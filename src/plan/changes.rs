@@ -14,7 +14,7 @@ use crate::kazoo::schema::{self, Schema};
 
 use super::file::{AccountEntry, GroupEntry, MemberEntry, MemberKind, set};
 use super::known::Known;
-use super::problem::{Found, Problem, nearest};
+use super::problem::{Found, Problem};
 
 /// What a group must fit, as when a client writes it.
 #[derive(Clone, Copy)]
@@ -290,7 +290,7 @@ impl<'r> Resolver<'r> {
                 let ids: Vec<&String> = self.groups.iter().filter(|(_, of)| of == name).map(|(id, _)| id).collect();
                 match ids[..] {
                     [id] => Found::One(id.clone()),
-                    [] => Found::None(nearest(name, self.groups.iter().map(|(_, name)| name.as_str()))),
+                    [] => Found::missing(name, self.groups.iter().map(|(_, name)| name.as_str())),
                     _ => Found::Many(ids.into_iter().map(|id| self.known.label(id)).collect()),
                 }
             }

@@ -8,13 +8,13 @@ use futures::{TryStreamExt, pin_mut};
 use crate::databases::{Error, documents};
 use crate::document::{Document, json};
 use crate::kazoo::account::AccountId;
-use crate::kazoo::documents::{is_deleted, is_of_type};
+use crate::kazoo::documents::{CALLFLOW, is_deleted, is_of_type, person};
 use crate::kazoo::group;
 use crate::kazoo::javascript::property;
 use crate::store::{Attachments, Server};
 
 use super::file::MemberKind;
-use super::problem::{Found, nearest};
+use super::problem::Found;
 
 /// The types of what may be a member, and so is kept.
 const MEMBERS: [MemberKind; 3] = [MemberKind::User, MemberKind::Device, MemberKind::Group];
@@ -136,7 +136,7 @@ impl Known {
         }
         match ids.len() {
             1 => Found::One(ids.into_iter().next().cloned().unwrap_or_default()),
-            0 => Found::None(nearest(name, self.table(kind).keys().map(String::as_str))),
+            0 => Found::missing(name, self.table(kind).keys().map(String::as_str)),
             _ => Found::Many(ids.into_iter().map(|id| self.label(id)).collect()),
         }
     }
@@ -193,9 +193,6 @@ impl Known {
     }
 }
 
-/// `pvt_type` of a callflow.
-const CALLFLOW: &str = "callflow";
-
 fn is_of_interest(account: AccountId, document: &Document) -> bool {
     MEMBERS.into_iter().any(|kind| is_of_type(document, kind.key()))
         || (is_of_type(document, CALLFLOW) && !is_deleted(document))
@@ -210,13 +207,8 @@ fn is_live(document: &Document, kind: MemberKind) -> bool {
 /// is called itself; of others the name, and of a device its `presence_id`.
 fn called(document: &Document, kind: MemberKind) -> Vec<String> {
     let text = |key: &str| document.text(key).filter(|text| !text.is_empty());
-    let person = [text("first_name"), text("last_name")].into_iter().flatten().collect::<Vec<_>>().join(" ");
     let names = match kind {
-        MemberKind::User => [
-            text("username").map(|name| name.to_lowercase()),
-            Some(person).filter(|name| !name.is_empty()),
-            text("presence_id"),
-        ],
+        MemberKind::User => [text("username").map(|name| name.to_lowercase()), person(document), text("presence_id")],
         MemberKind::Device => [text("name"), text("presence_id"), None],
         MemberKind::Group | MemberKind::Id => [text("name"), None, None],
     };

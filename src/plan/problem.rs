@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::near::nearest;
+
 /// Something that is wrong, and where.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Problem {
@@ -64,6 +66,11 @@ pub enum Found<T> {
 }
 
 impl<T> Found<T> {
+    /// None of these names.
+    pub fn missing<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Self {
+        Self::None(nearest(name, names).map(str::to_owned))
+    }
+
     /// What was found.
     ///
     /// Errors: nothing was, or more than one.
@@ -80,11 +87,4 @@ impl<T> Found<T> {
             }
         }
     }
-}
-
-/// The name that is nearest to one that is not there: at most a third of its letters differ.
-pub fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<String> {
-    let near = names.map(|other| (strsim::damerau_levenshtein(name, other), other));
-    let (distance, nearest) = near.min()?;
-    (distance * 3 <= name.chars().count().max(3)).then(|| nearest.to_owned())
 }

@@ -1,6 +1,7 @@
 //! The elements of callflows that name a group, and whom each of them rings.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -17,13 +18,8 @@ pub const ELEMENTS: usize = 100;
 #[derive(Debug, Clone, Serialize)]
 pub struct Named {
     /// The callflow.
-    id: String,
-    /// What people call it.
-    name: Option<String>,
-    /// Its numbers.
-    numbers: Vec<String>,
-    /// Its patterns of numbers.
-    patterns: Vec<String>,
+    #[serde(flatten)]
+    callflow: Arc<Callflow>,
     /// The element's module; None where it has none.
     module: Option<String>,
     /// By which children the flow comes to the element, from the flow's beginning on.
@@ -33,9 +29,37 @@ pub struct Named {
     pub element: Option<Element>,
 }
 
+#[derive(Debug, Serialize)]
+struct Callflow {
+    id: String,
+    /// What people call it.
+    name: Option<String>,
+    numbers: Vec<String>,
+    /// Patterns of numbers.
+    patterns: Vec<String>,
+}
+
+impl Callflow {
+    /// Its numbers, and their patterns.
+    fn texts(&self) -> impl Iterator<Item = &str> {
+        self.numbers.iter().chain(&self.patterns).map(String::as_str)
+    }
+}
+
+impl Named {
+    /// How many bytes it has, about.
+    pub fn bytes(&self) -> usize {
+        let texts = self.callflow.texts().chain(self.children.iter().map(String::as_str));
+        let data = self.element.as_ref().map_or(0, |element| element.data.bytes());
+        size_of::<Self>() + data + texts.map(|text| size_of::<String>() + text.len()).sum::<usize>()
+    }
+}
+
 /// The elements of a callflow that name a group, in the order in which they stand.
 pub fn naming(document: &Document, group: &str) -> Vec<Named> {
     let Some(User { id, name, numbers, patterns, places }) = User::of(document, group) else { return Vec::new() };
+    let (numbers, patterns) = (numbers.unwrap_or_default(), patterns.unwrap_or_default());
+    let callflow = Arc::new(Callflow { id, name, numbers, patterns });
     let mut all: Vec<Named> = Vec::new();
     for found in places.into_iter().filter_map(|place| place.element) {
         if all.iter().any(|named| named.children == found.children) {
@@ -43,13 +67,10 @@ pub fn naming(document: &Document, group: &str) -> Vec<Named> {
         }
         let module = found.module.as_deref().and_then(|module| module.parse::<Module>().ok());
         all.push(Named {
-            id: id.clone(),
-            name: name.clone(),
-            numbers: numbers.clone().unwrap_or_default(),
-            patterns: patterns.clone().unwrap_or_default(),
-            module: found.module,
-            children: found.children,
-            element: module.zip(found.data).map(|(module, data)| Element { module, data }),
+            callflow: Arc::clone(&callflow),
+            module: found.module.clone(),
+            children: found.children.clone(),
+            element: module.zip(found.data.clone()).map(|(module, data)| Element { module, data }),
         });
     }
     all
@@ -80,8 +101,9 @@ impl<R: fmt::Display> fmt::Display for WithCallflows<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.rings.fmt(f)?;
         for InCallflow { named, rings } in self.callflows.iter().flatten() {
-            write!(f, "\ncallflow {}", Called(&named.id, named.name.as_deref()))?;
-            let numbers: Vec<&str> = named.numbers.iter().chain(&named.patterns).map(String::as_str).collect();
+            let callflow = &named.callflow;
+            write!(f, "\ncallflow {}", Called(&callflow.id, callflow.name.as_deref()))?;
+            let numbers: Vec<&str> = callflow.texts().collect();
             if !numbers.is_empty() {
                 write!(f, " at {}", numbers.join(", "))?;
             }

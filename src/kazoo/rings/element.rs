@@ -1,6 +1,7 @@
 //! A callflow's element that rings, and the members that it and groups have.
 
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
@@ -93,7 +94,7 @@ pub(super) const TIMEOUT: i64 = 20;
 #[derive(Debug, Clone)]
 pub struct Element {
     pub(super) module: Module,
-    pub(super) data: Document,
+    pub(super) data: Arc<Document>,
 }
 
 impl Element {
@@ -107,7 +108,7 @@ impl Element {
                 data.set_text("strategy", strategy.name());
             }
         }
-        Self { module, data }
+        Self { module, data: Arc::new(data) }
     }
 
     /// Reads an element as callflows have it (`{"module", "data"}`), or its data alone. Data alone say whose they are: a
@@ -117,14 +118,14 @@ impl Element {
     pub fn read(document: Document, module: Option<Module>) -> Result<Self, NoElement> {
         let whole = document.get("data").and_then(Document::from_raw).zip(document.text("module"));
         if let Some((data, named)) = whole {
-            return Ok(Self { module: module.map_or_else(|| named.parse(), Ok)?, data });
+            return Ok(Self { module: module.map_or_else(|| named.parse(), Ok)?, data: Arc::new(data) });
         }
         let module = module.unwrap_or_else(|| match document.get("endpoints").is_some() {
             false if document.contains("id") => Module::Group,
             _ if document.contains("strategy") => Module::RingGroup,
             _ => Module::PageGroup,
         });
-        Ok(Self { module, data: document })
+        Ok(Self { module, data: Arc::new(document) })
     }
 
     /// The module that rings: a `group` that has endpoints of its own is rung by `cf_ring_group`.
@@ -301,7 +302,10 @@ impl Entry {
             let entry = |(id, raw): (String, Box<RawValue>)| {
                 // a list has none of these keys, and an empty one is an object to what sets some, as `cf_group` does
                 let is_list = raw.get().starts_with('[') && (module != Module::Group || is_empty(raw.get()));
-                Self { id: Id::of_text(id), value: if is_list { Some(Document::new()) } else { Document::from_raw(&raw) } }
+                Self {
+                    id: Id::of_text(id),
+                    value: if is_list { Some(Document::new()) } else { Document::from_raw(&raw) },
+                }
             };
             return Some(members.into_iter().map(entry).collect());
         }

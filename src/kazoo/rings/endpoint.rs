@@ -96,7 +96,8 @@ impl<'r> Endpoint<'r> {
             _ => false,
         };
         self.layers().all(|layer| has_keys(layer, "do_not_disturb"))
-            && (forwards() || all("call_forward")) && MERGED.into_iter().all(all)
+            && (forwards() || all("call_forward"))
+            && MERGED.into_iter().all(all)
     }
 
     fn own_forward(&self) -> Option<&'r RawValue> {

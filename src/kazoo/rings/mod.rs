@@ -52,6 +52,16 @@ pub struct Rings {
     pub failure: Option<Failure>,
 }
 
+impl Rings {
+    /// How many bytes it has when it is told, about.
+    pub fn bytes(&self) -> usize {
+        let user = |ring: &Ring| ring.user.as_ref().map_or(0, String::len);
+        let rings: usize = self.rings.iter().map(|ring| ring.id.len() + user(ring) + size_of::<Ring>()).sum();
+        let dropped: usize = self.dropped.iter().map(|dropped| dropped.id.len() + size_of::<Dropped>()).sum();
+        2 * (rings + dropped)
+    }
+}
+
 /// A device that rings, or the number that it is forwarded to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Ring {

@@ -21,6 +21,8 @@ pub struct Reading {
     /// As what each id was reached.
     reached: HashSet<(Role, String)>,
     wanted: Wanted,
+    /// How many bytes the documents have.
+    bytes: usize,
 }
 
 /// What is to be read next.
@@ -65,6 +67,7 @@ impl Reading {
             owned: HashMap::new(),
             reached: HashSet::new(),
             wanted: Wanted::default(),
+            bytes: 0,
         };
         reading.reach(Role::Other, account.as_str());
         for element in elements.iter() {
@@ -94,6 +97,7 @@ impl Reading {
     /// Takes a document that was read; None if it is not there.
     pub fn document(&mut self, id: &str, document: Option<Arc<Document>>) {
         self.wanted.documents.remove(id);
+        self.bytes += document.as_deref().map_or(0, Document::bytes);
         self.documents.insert(id.to_owned(), document);
         for role in [Role::Group, Role::Alone, Role::Device] {
             if self.reached.contains(&(role, id.to_owned())) {
@@ -139,6 +143,11 @@ impl Reading {
     /// How many documents are known.
     pub fn len(&self) -> usize {
         self.documents.len()
+    }
+
+    /// How many bytes the known documents have.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Whether no document is known.

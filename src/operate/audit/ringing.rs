@@ -7,11 +7,11 @@ use serde_json::value::RawValue;
 
 use crate::document::Document;
 use crate::kazoo::account::AccountId;
-use crate::kazoo::documents::{TYPE, is_deleted, is_of_type, title};
+use crate::kazoo::documents::{CALLFLOW, TYPE, is_deleted, is_of_type, title};
 use crate::kazoo::erlang::integer_of;
 use crate::kazoo::group::{self, Says, members};
 use crate::kazoo::rings::{Call, Element, Failure, Module, Reading, Strategy, owners, rings_of};
-use crate::kazoo::used::{self, CALLFLOW};
+use crate::kazoo::used;
 
 use super::fault::{Affected, Kind, Target};
 use super::{is_group, is_named_type};
@@ -28,7 +28,7 @@ pub(super) struct Account {
 /// A callflow's element that names groups.
 struct Naming<'a> {
     callflow: &'a Document,
-    element: used::Element,
+    element: Arc<used::Element>,
     groups: Vec<String>,
     module: Option<Module>,
     is_single: bool,
@@ -193,7 +193,7 @@ impl Account {
 
     /// What is wrong with an element.
     fn of_element(&self, naming: &Naming<'_>) -> impl Iterator<Item = Kind> {
-        let used::Element { module, children, data } = &naming.element;
+        let used::Element { module, children, data } = naming.element.as_ref();
         let module = module.clone().unwrap_or_default();
         let strategy = data.as_ref().and_then(|data| data.text("strategy"));
         let is_random = module == "ring_group" && strategy.as_deref() == Some(Strategy::WeightedRandom.name());
@@ -213,7 +213,7 @@ type Inner<'a> = HashMap<&'a str, Vec<String>>;
 type Reached = BTreeMap<String, BTreeSet<Affected>>;
 
 impl<'a> Naming<'a> {
-    fn of(callflow: &'a Document, element: used::Element) -> Option<Self> {
+    fn of(callflow: &'a Document, element: Arc<used::Element>) -> Option<Self> {
         let (name, data) = (element.module.as_deref()?, element.data.as_ref()?);
         let module = name.parse::<Module>().ok();
         let texts = |keys: &[&str]| keys.iter().filter_map(|key| data.text(key)).filter(|id| !id.is_empty()).collect();

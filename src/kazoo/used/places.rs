@@ -1,32 +1,19 @@
-//! What names a group: callflows, other groups, users and devices, and the places where they do. All of it is pure.
-//!
-//! A place is wherever the group's id stands as a text or as a key, but in private fields: which of Kazoo's modules make
-//! something of it there is not asked, so that nothing that may is left out.
+//! The places where a document names a group, and a callflow's elements.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::Serialize;
-use serde_json::value::RawValue;
 
 use crate::document::Document;
 use crate::document::cursor::{Cursor, text_of};
 use crate::document::json::DEEPEST;
 
-use super::documents::{self, Called, is_of_type, is_private, title};
-use super::group;
-
-/// `pvt_type` of a callflow.
-pub const CALLFLOW: &str = "callflow";
-
-/// The types of documents that are looked at.
-pub const TYPES: [&str; 4] = [CALLFLOW, group::TYPE, group::USER, "device"];
+use super::super::documents::{CALLFLOW, is_of_type, is_private};
 
 /// How many places of a document are told, and how many bytes their pointers have together.
 const PLACES: usize = 100;
 const POINTERS: usize = 64 * 1024;
-
-/// How many bytes all that is told has, about.
-const BYTES: usize = 16 * 1024 * 1024;
 
 /// Where a document names a group.
 #[derive(Debug, Clone, Serialize)]
@@ -35,7 +22,7 @@ pub struct Place {
     pub pointer: String,
     /// The callflow's element that it is in.
     #[serde(flatten)]
-    pub element: Option<Element>,
+    pub element: Option<Arc<Element>>,
 }
 
 /// An element of a callflow.
@@ -47,124 +34,7 @@ pub struct Element {
     pub children: Vec<String>,
     /// What the module is given.
     #[serde(skip)]
-    pub data: Option<Document>,
-}
-
-/// A document that names a group.
-#[derive(Debug, Clone, Serialize)]
-pub struct User {
-    /// The document.
-    pub id: String,
-    /// What people call it.
-    pub name: Option<String>,
-    /// A callflow's numbers.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub numbers: Option<Vec<String>>,
-    /// A callflow's patterns of numbers.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub patterns: Option<Vec<String>>,
-    /// Where, as it stands in the document; the first hundred.
-    pub places: Vec<Place>,
-}
-
-/// All that names a group.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct UsedBy {
-    /// Callflows.
-    pub callflows: Vec<User>,
-    /// Other groups.
-    pub groups: Vec<User>,
-    /// Users.
-    pub users: Vec<User>,
-    /// Devices.
-    pub devices: Vec<User>,
-    /// How many bytes all of it has.
-    #[serde(skip)]
-    bytes: usize,
-}
-
-impl UsedBy {
-    /// Whether there is more than is told.
-    pub fn is_too_much(&self) -> bool {
-        self.bytes > BYTES
-    }
-
-    /// Takes a document, if it names the group and is another, and there is room.
-    pub fn look_at(&mut self, document: &Document, group: &str) {
-        let of = |pvt_type| is_of_type(document, pvt_type);
-        let users = match () {
-            () if of(CALLFLOW) => &mut self.callflows,
-            () if of(group::TYPE) => &mut self.groups,
-            () if of(group::USER) => &mut self.users,
-            () if of("device") => &mut self.devices,
-            () => return,
-        };
-        if self.bytes <= BYTES
-            && let Some(user) = User::of(document, group)
-        {
-            self.bytes += user.bytes();
-            users.push(user);
-        }
-    }
-
-    /// Whether nothing names it.
-    pub fn is_empty(&self) -> bool {
-        self.all().next().is_none()
-    }
-
-    /// How many places there are.
-    pub fn places(&self) -> usize {
-        self.all().map(|user| user.places.len()).sum()
-    }
-
-    fn all(&self) -> impl Iterator<Item = &User> {
-        [&self.callflows, &self.groups, &self.users, &self.devices].into_iter().flatten()
-    }
-}
-
-impl User {
-    /// A document that names a group; None if it does not, is the group itself, or is deleted.
-    pub fn of(document: &Document, group: &str) -> Option<Self> {
-        let id = document.id().filter(|id| id != group && !documents::is_deleted(document))?;
-        let places = places(document, group);
-        let is_callflow = is_of_type(document, CALLFLOW);
-        let texts = |key: &str| is_callflow.then(|| texts(document.get(key)));
-        (!places.is_empty()).then(|| Self {
-            id,
-            name: title(document),
-            numbers: texts("numbers"),
-            patterns: texts("patterns"),
-            places,
-        })
-    }
-
-    fn bytes(&self) -> usize {
-        let texts = [&self.numbers, &self.patterns].into_iter().flatten().flatten().chain(&self.name).map(String::len);
-        let places = self.places.iter().map(|place| place.pointer.len() + size_of::<Place>());
-        self.id.len() + texts.chain(places).sum::<usize>()
-    }
-}
-
-impl fmt::Display for UsedBy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kinds =
-            [("callflow", &self.callflows), ("group", &self.groups), ("user", &self.users), ("device", &self.devices)];
-        for (kind, user) in kinds.into_iter().flat_map(|(kind, users)| users.iter().map(move |user| (kind, user))) {
-            for place in &user.places {
-                writeln!(f, "{kind} {user}: {place}")?;
-            }
-        }
-        if self.is_empty() { writeln!(f, "nothing names it") } else { Ok(()) }
-    }
-}
-
-impl fmt::Display for User {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", Called(&self.id, self.name.as_deref()))?;
-        let numbers: Vec<&str> =
-            [&self.numbers, &self.patterns].into_iter().flatten().flatten().map(String::as_str).collect();
-        if numbers.is_empty() { Ok(()) } else { write!(f, " at {}", numbers.join(", ")) }
-    }
+    pub data: Option<Arc<Document>>,
 }
 
 impl fmt::Display for Place {
@@ -190,18 +60,12 @@ pub fn places(document: &Document, group: &str) -> Vec<Place> {
 }
 
 /// The elements of a callflow; none of what is none.
-pub fn elements(callflow: &Document) -> Vec<Element> {
+pub fn elements(callflow: &Document) -> Vec<Arc<Element>> {
     let mut search = Search { all: Some(Vec::new()), ..Search::of("") };
     if let Some(flow) = callflow.get("flow") {
         search.element(&mut Cursor::new(flow.get()));
     }
     search.all.unwrap_or_default()
-}
-
-/// The texts of a list; none of what is no list.
-fn texts(list: Option<&RawValue>) -> Vec<String> {
-    let items: Vec<Box<RawValue>> = list.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
-    items.iter().filter_map(|item| crate::document::json::text(item)).collect()
 }
 
 /// A walk through a document. It recurses as deep as [`DEEPEST`].
@@ -213,13 +77,14 @@ struct Search<'g> {
     /// How many bytes their pointers have.
     pointers: usize,
     /// All elements, where they are wanted.
-    all: Option<Vec<Element>>,
+    all: Option<Vec<Arc<Element>>>,
 }
 
 impl<'g> Search<'g> {
     fn of(group: &'g str) -> Self {
         Self { group, path: Vec::new(), children: Vec::new(), places: Vec::new(), pointers: 0, all: None }
     }
+
     /// Looks at what stands under a key or at an index.
     fn within(&mut self, key: &str, look: impl FnOnce(&mut Self)) {
         self.path.push(key.to_owned());
@@ -293,12 +158,12 @@ impl<'g> Search<'g> {
         if self.all.is_none() && own.peek().is_none() {
             return;
         }
-        let element = Element {
+        let element = Arc::new(Element {
             module: module.as_deref().map(str::to_owned),
             children: self.children.clone(),
-            data: data.and_then(|data| Document::parse(data).ok()),
-        };
-        own.for_each(|place| place.element = Some(element.clone()));
+            data: data.and_then(|data| Document::parse(data).ok()).map(Arc::new),
+        });
+        own.for_each(|place| place.element = Some(Arc::clone(&element)));
         if let Some(all) = &mut self.all {
             all.push(element);
         }
@@ -319,6 +184,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
+    use super::super::User;
     use super::*;
 
     const GROUP: &str = "g/~1";
@@ -356,32 +222,6 @@ mod tests {
         );
         let data = found.places[1].element.as_ref().unwrap().data.as_ref().unwrap();
         assert_eq!(data.text("id").as_deref(), Some(GROUP));
-    }
-
-    #[test]
-    fn groups_users_and_devices_name_it_by_keys_and_texts() {
-        let mut used = UsedBy::default();
-        for tree in [
-            json!({"_id": "o", "pvt_type": "group", "name": "Outer", "endpoints": {GROUP: {"type": "group"}}}),
-            json!({"_id": GROUP, "pvt_type": "group", "endpoints": {GROUP: {}}}),
-            json!({"_id": "x", "pvt_type": "group", "pvt_deleted": true, "endpoints": {GROUP: {}}}),
-            json!({"_id": "u", "pvt_type": "user", "first_name": "Ada", "x": [{"y": [GROUP]}]}),
-            json!({"_id": "d", "pvt_type": "device", "owner_id": "u"}),
-            json!({"_id": "m", "pvt_type": "menu", "x": GROUP}),
-        ] {
-            used.look_at(&document(&tree), GROUP);
-        }
-        let user =
-            |id: &str, name: &str, pointer: &str| json!([{"id": id, "name": name, "places": [{"pointer": pointer}]}]);
-        assert_eq!(
-            serde_json::to_value(&used).unwrap(),
-            json!({
-                "callflows": [], "devices": [],
-                "groups": user("o", "Outer", "/endpoints/g~1~01"), "users": user("u", "Ada", "/x/0/y/0"),
-            })
-        );
-        assert!(!used.is_empty() && UsedBy::default().is_empty());
-        assert_eq!(used.places(), 2);
     }
 
     #[test]
