@@ -70,6 +70,8 @@ pub struct Member {
     pub id: String,
     /// What is said of it; None where that is no object.
     pub value: Option<Document>,
+    /// Whether it is a list, which to most of Kazoo is an object without keys.
+    pub is_list: bool,
 }
 
 /// What a member says that it is.
@@ -77,9 +79,9 @@ pub struct Member {
 pub enum Says {
     /// One of [`MEMBERS`].
     Known(String),
-    /// Nothing: it has no type, an empty one, or is no object.
+    /// Nothing: it has no type, one without a text, or is no object.
     Nothing,
-    /// Something else, as JSON.
+    /// Something else, as JSON, at which calls crash: also null, and what else Kazoo takes for empty elsewhere.
     Odd(String),
 }
 
@@ -89,9 +91,13 @@ impl Says {
         matches!(self, Self::Known(_))
     }
 
-    /// Whether it is nothing.
+    /// Whether nobody could mean something by it.
     pub fn is_nothing(&self) -> bool {
-        *self == Self::Nothing
+        match self {
+            Self::Known(_) => false,
+            Self::Nothing => true,
+            Self::Odd(says) => is_empty(says),
+        }
     }
 }
 
@@ -100,8 +106,9 @@ impl Member {
     pub fn says(&self) -> Says {
         let Some(raw) = self.value.as_ref().and_then(|value| value.get("type")) else { return Says::Nothing };
         match json::text(raw) {
-            _ if is_empty(raw.get()) => Says::Nothing,
             Some(text) if MEMBERS.contains(&&*text) => Says::Known(text),
+            Some(text) if text.is_empty() => Says::Nothing,
+            None if raw.get().starts_with('[') && is_empty(raw.get()) => Says::Nothing,
             _ => Says::Odd(raw.get().to_owned()),
         }
     }
@@ -110,7 +117,12 @@ impl Member {
 /// The members of a group, in their order.
 pub fn members(document: &Document) -> impl Iterator<Item = Member> + use<> {
     let endpoints = document.get("endpoints").and_then(Document::from_raw).unwrap_or_default();
-    endpoints.into_iter().map(|(id, raw)| Member { id, value: Document::from_raw(&raw) })
+    let member = |(id, raw): (String, Box<RawValue>)| Member {
+        id,
+        value: Document::from_raw(&raw),
+        is_list: raw.get().starts_with('['),
+    };
+    endpoints.into_iter().map(member)
 }
 
 /// The group without some of its members, and others of the type that is told of each, as Kazoo's own maintenance writes a

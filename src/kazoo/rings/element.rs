@@ -93,8 +93,10 @@ pub(super) const TIMEOUT: i64 = 20;
 /// A callflow's element: a module, and the data that it is given.
 #[derive(Debug, Clone)]
 pub struct Element {
-    pub(super) module: Module,
-    pub(super) data: Arc<Document>,
+    /// The module that the flow names.
+    pub module: Module,
+    /// What it is given.
+    pub data: Arc<Document>,
 }
 
 impl Element {
@@ -129,7 +131,7 @@ impl Element {
     }
 
     /// The module that rings: a `group` that has endpoints of its own is rung by `cf_ring_group`.
-    pub(super) fn rung_by(&self) -> Module {
+    pub fn rung_by(&self) -> Module {
         match self.module {
             Module::Group if !self.items().is_empty() => Module::RingGroup,
             module => module,
@@ -137,7 +139,7 @@ impl Element {
     }
 
     /// The items of `endpoints`; none where it is no list.
-    pub(super) fn items(&self) -> Vec<&RawValue> {
+    pub fn items(&self) -> Vec<&RawValue> {
         self.data.get("endpoints").and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default()
     }
 
@@ -147,7 +149,7 @@ impl Element {
     }
 
     /// How a ring group rings, at once where nothing is said. None: Kazoo knows no such strategy.
-    pub(super) fn strategy(&self) -> Option<Strategy> {
+    pub fn strategy(&self) -> Option<Strategy> {
         match self.data.get("strategy").and_then(|raw| written(raw)) {
             None => Some(Strategy::Simultaneous),
             Some(name) => name.parse().ok(),

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::document::DbName;
 use crate::kazoo::documents::Called;
+use crate::kazoo::erlang::is_empty;
 use crate::operate::views::LACKS_ACCOUNT;
 
 /// How many revisions of a conflict, and callflows of a group, are named to people.
@@ -165,7 +166,9 @@ impl Kind {
             Self::NoType { endpoint, is } | Self::NotAnObject { endpoint, is } => {
                 (is.is_none() || is_known(is)).then_some(endpoint)
             }
-            Self::OddType { endpoint, is, .. } => is_known(is).then_some(endpoint),
+            Self::OddType { endpoint, is, says } => {
+                (is_known(is) || (is.is_none() && is_empty(says))).then_some(endpoint)
+            }
             _ => None,
         }
     }
@@ -213,7 +216,11 @@ impl fmt::Display for Kind {
                 write!(f, "endpoint {endpoint} is of type {says}, at which a call crashes; {}", Is(is.as_deref()))
             }
             Self::NotAnObject { endpoint, is } => {
-                write!(f, "endpoint {endpoint} is no object, at which a call crashes; {}", Is(is.as_deref()))
+                let is = Is(is.as_deref());
+                write!(
+                    f,
+                    "endpoint {endpoint} is no object, at which a call crashes, or takes a list for a group; {is}"
+                )
             }
             Self::Circle { groups } => {
                 write!(f, "it is a member of itself, and a call never ends: take it out of {}", groups.join(" or "))
@@ -236,7 +243,7 @@ impl fmt::Display for Kind {
             }
             Self::WeightedRandom { children } => {
                 let place = place(children);
-                write!(f, "ring_group at {place} rings by weighted_random, which rings nobody: take another strategy")
+                write!(f, "the element at {place} rings by weighted_random, which rings nobody: take another strategy")
             }
             Self::SkippedByView { view } => write!(
                 f,

@@ -30,8 +30,10 @@ struct Naming<'a> {
     callflow: &'a Document,
     element: Arc<used::Element>,
     groups: Vec<String>,
+    /// The module that rings them; None where none does.
     module: Option<Module>,
-    is_single: bool,
+    /// How a ring group rings them.
+    strategy: Option<Strategy>,
 }
 
 impl Account {
@@ -84,7 +86,7 @@ impl Account {
         for naming in ringing {
             for group in reached(&inner, &naming.groups) {
                 by_any.entry(group.clone()).or_default().insert(affected(naming.callflow));
-                if naming.is_single {
+                if naming.strategy == Some(Strategy::Single) {
                     by_single.entry(group).or_default().insert(affected(naming.callflow));
                 }
             }
@@ -155,7 +157,7 @@ impl Account {
     fn inner(&self, group: &Document) -> Vec<String> {
         let may_be_group = |member: &group::Member| match member.says() {
             Says::Known(names) => names == group::TYPE,
-            Says::Nothing => member.value.is_some(),
+            Says::Nothing => member.value.is_some() || member.is_list,
             Says::Odd(_) => false,
         };
         let inner = members(group).filter(may_be_group).map(|member| member.id);
@@ -193,11 +195,10 @@ impl Account {
 
     /// What is wrong with an element.
     fn of_element(&self, naming: &Naming<'_>) -> impl Iterator<Item = Kind> {
-        let used::Element { module, children, data } = naming.element.as_ref();
+        let used::Element { module, children, .. } = naming.element.as_ref();
         let module = module.clone().unwrap_or_default();
-        let strategy = data.as_ref().and_then(|data| data.text("strategy"));
-        let is_random = module == "ring_group" && strategy.as_deref() == Some(Strategy::WeightedRandom.name());
-        let random = is_random.then(|| Kind::WeightedRandom { children: children.clone() });
+        let random = (naming.strategy == Some(Strategy::WeightedRandom))
+            .then(|| Kind::WeightedRandom { children: children.clone() });
         let lost = naming.groups.iter().filter_map(move |group| {
             let (group, target) = (group.clone(), self.lost(group)?);
             Some(Kind::NamesNoGroup { group, module: module.clone(), children: children.clone(), target })
@@ -215,24 +216,22 @@ type Reached = BTreeMap<String, BTreeSet<Affected>>;
 impl<'a> Naming<'a> {
     fn of(callflow: &'a Document, element: Arc<used::Element>) -> Option<Self> {
         let (name, data) = (element.module.as_deref()?, element.data.as_ref()?);
-        let module = name.parse::<Module>().ok();
+        let ringing = name.parse().ok().map(|module| Element { module, data: Arc::clone(data) });
+        let module = ringing.as_ref().map(Element::rung_by);
         let texts = |keys: &[&str]| keys.iter().filter_map(|key| data.text(key)).filter(|id| !id.is_empty()).collect();
-        let groups: Vec<String> = match module {
-            Some(Module::Group) => texts(&["id"]),
-            Some(Module::RingGroup | Module::PageGroup) => {
-                let items: Option<Vec<Box<RawValue>>> =
-                    data.get("endpoints").and_then(|raw| serde_json::from_str(raw.get()).ok());
-                let items = items.unwrap_or_default();
-                let items = items.iter().filter_map(|item| Document::from_raw(item));
+        let groups: Vec<String> = match (&ringing, module) {
+            (_, Some(Module::Group)) => texts(&["id"]),
+            (Some(element), _) => {
+                let items = element.items().into_iter().filter_map(Document::from_raw);
                 let groups = items.filter(|item| item.text("endpoint_type").as_deref() == Some(group::TYPE));
                 groups.filter_map(|item| item.text("id")).collect()
             }
-            None if name == "group_pickup" => texts(&["group_id", "approved_group_id"]),
-            None => return None,
+            // `group_pickup`, `intercept`, `eavesdrop`
+            (None, _) => texts(&["group_id", "approved_group_id"]),
         };
-        let is_single =
-            module == Some(Module::RingGroup) && data.text("strategy").as_deref() == Some(Strategy::Single.name());
-        Some(Self { callflow, element, groups, module, is_single })
+        let strategy = ringing.filter(|_| module == Some(Module::RingGroup)).and_then(|element| element.strategy());
+        let says_something = module.is_some() || !groups.is_empty();
+        says_something.then_some(Self { callflow, element, groups, module, strategy })
     }
 }
 

@@ -381,6 +381,100 @@ fn audit_finds_what_rings_otherwise_than_it_seems() {
     }
 }
 
+/// The same faults in other forms.
+async fn plant_other_forms(store: &SharedServer, id: AccountId) -> Vec<Value> {
+    for device in ["d1", "d2", "d3"] {
+        put(store, id, json!({"_id": device, "pvt_type": "device", "sip": {"username": device}})).await;
+    }
+    for device in ["off1", "off2"] {
+        let off = json!({"_id": device, "pvt_type": "device", "enabled": false, "sip": {"username": device}});
+        put(store, id, off).await;
+    }
+    let weighs = |weight: Value| json!({"type": "device", "weight": weight});
+    for (group_id, endpoints) in [
+        ("c1", json!({"c2": {"type": "group"}, "d1": {"type": "device"}})),
+        ("c2", json!({"c3": {}, "d1": {"type": "device"}})),
+        ("c3", json!({"c1": [], "d1": {"type": "device"}})),
+        ("listed", json!({"listed": []})),
+        (
+            "types",
+            json!({"d1": {"type": null}, "d2": {"type": "0"}, "d3": {"type": {}}, "nobody": {"type": null}, "no": {"type": "0", "weight": 1}}),
+        ),
+        (
+            "weights",
+            json!({"d1": weighs(json!("3")), "d2": weighs(json!(2.7)), "d3": weighs(json!(3)), "off1": weighs(json!("x"))}),
+        ),
+        ("capped", json!({"d1": weighs(json!(1000)), "d2": weighs(json!("100"))})),
+        ("off", json!({"off1": {"type": "device"}, "off2": {"type": "device"}})),
+    ] {
+        put(store, id, group(group_id, endpoints)).await;
+    }
+    let member = |group: &str| json!({"id": group, "endpoint_type": "group"});
+    let element = |module: &str, data: Value, next: Value| json!({"module": module, "data": data, "children": next});
+    let listen = element("eavesdrop", json!({"approved_group_id": "off", "group_id": "g-lost"}), json!({}));
+    let random = json!({"endpoints": [member("off"), member("gone")], "strategy": "weighted_random"});
+    let of_group = element("group", random, json!({"_": listen}));
+    let single = json!({"strategy": "single", "endpoints": [member("weights"), member("capped")]});
+    let single = element("ring_group", single, json!({"9": of_group}));
+    let page = element("page_group", json!({"endpoints": [member("c1"), member("off")]}), json!({"_": single}));
+    put(store, id, json!({"_id": "flow", "pvt_type": "callflow", "numbers": ["7"], "flow": page})).await;
+    let by = json!([{"id": "flow", "name": null, "numbers": ["7"]}]);
+    let lost = |group: &str, module: &str, children: Value| {
+        json!({"document": "flow", "fault": "names_no_group", "group": group, "module": module, "children": children,
+               "target": "missing", "affected": by})
+    };
+    let circle = |group: &str, way: Value| json!({"document": group, "fault": "circle", "groups": way, "affected": by});
+    let odd = |endpoint: &str, says: &str, is: Value| json!({"document": "types", "fault": "odd_type", "endpoint": endpoint, "says": says, "is": is});
+    vec![
+        json!({"document": "c2", "fault": "no_type", "endpoint": "c3", "is": "group", "affected": by}),
+        circle("c1", json!(["c1", "c2", "c3"])),
+        circle("c2", json!(["c2", "c3", "c1"])),
+        json!({"document": "c3", "fault": "not_an_object", "endpoint": "c1", "is": "group", "affected": by}),
+        circle("c3", json!(["c3", "c1", "c2"])),
+        json!({"document": "capped", "fault": "equal_weight", "weight": 100, "endpoints": ["d1", "d2"], "affected": by}),
+        lost("g-lost", "eavesdrop", json!(["_", "9", "_"])),
+        lost("gone", "group", json!(["_", "9"])),
+        json!({"document": "flow", "fault": "weighted_random", "children": ["_", "9"], "affected": by}),
+        json!({"document": "listed", "fault": "not_an_object", "endpoint": "listed", "is": "group"}),
+        json!({"document": "listed", "fault": "circle", "groups": ["listed"]}),
+        json!({"document": "off", "fault": "rings_nobody", "members": 2, "affected": by}),
+        odd("d1", "null", json!("device")),
+        odd("d2", "\"0\"", json!("device")),
+        odd("d3", "{}", json!("device")),
+        odd("no", "\"0\"", Value::Null),
+        odd("nobody", "null", Value::Null),
+        json!({"document": "weights", "fault": "no_weight", "endpoints": ["off1"], "affected": by}),
+        json!({"document": "weights", "fault": "equal_weight", "weight": 3, "endpoints": ["d1", "d2", "d3"], "affected": by}),
+    ]
+}
+
+#[test]
+fn audit_finds_faults_in_whichever_form() {
+    for store in stores() {
+        let account = store.account();
+        block_on(async {
+            let shared = store.store();
+            let sorted = |mut faults: Vec<Value>| {
+                let keys = ["document", "fault", "endpoint", "group", "weight"];
+                faults.sort_by_key(|fault| keys.map(|key| fault[key].to_string()));
+                faults
+            };
+            let planted = plant_other_forms(&shared, account.id).await;
+            assert_eq!(sorted(faults(&shared, account.id).await), sorted(planted.clone()));
+            let report = audit::audit(shared.as_ref(), Some(account.id), &hidden()).await.unwrap();
+            let mended = audit::fix(shared.as_ref(), &report, World::real()).await;
+            assert!(mended.iter().all(audit::Mended::is_well), "{mended:?}");
+            let types = shared.get(&account.database(), &"types".parse().unwrap()).await.unwrap().unwrap();
+            let typed = r#"{"d1":{"type":"device"},"d2":{"type":"device"},"d3":{"type":"device"}}"#;
+            assert_eq!(types.get("endpoints").unwrap().get(), typed);
+            let is_left =
+                |fault: &Value| !["no_type", "not_an_object", "odd_type"].contains(&fault["fault"].as_str().unwrap());
+            let left = planted.into_iter().filter(is_left).collect();
+            assert_eq!(sorted(faults(&shared, account.id).await), sorted(left));
+        });
+    }
+}
+
 #[test]
 fn audit_of_all_accounts_tells_whose_an_endpoint_is() {
     for store in stores() {
