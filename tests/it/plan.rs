@@ -339,19 +339,27 @@ impl Layer for Planted {
     }
 }
 
-/// Applies [`the_plan`] to a store in which something goes wrong at a write.
-async fn applied(store: &SharedServer, file: &str, at: usize, is_written: bool) -> Report {
+/// What a file plans.
+async fn planned(store: &SharedServer, file: &str) -> Report {
     let schema = Schema::ours(schema::GROUPS).unwrap();
     let rules = Rules {
         schema: &schema,
         checked: schema::Limits { values: 10_000, findings: 10 },
         largest: group::Limits { endpoints: 100, rows: 1_000_000 },
     };
-    let run = Run { id: "run".to_owned(), now: 63_900_000_000 };
     let file = PlanFile::parse(&fs::read_to_string(file).unwrap()).unwrap();
-    let planned = plan::plan(store.as_ref(), &file, rules, &run, &ProgressBar::hidden()).await.unwrap();
+    plan::plan(store.as_ref(), &file, rules, &a_run(), &ProgressBar::hidden()).await.unwrap()
+}
+
+fn a_run() -> Run {
+    Run { id: "run".to_owned(), now: 63_900_000_000 }
+}
+
+/// Applies [`the_plan`] to a store in which something goes wrong at a write.
+async fn applied(store: &SharedServer, file: &str, at: usize, is_written: bool) -> Report {
+    let planned = planned(store, file).await;
     let planted = Planted { store: store.clone(), writes: AtomicUsize::new(0), at, is_written };
-    plan::apply(&planted, planned, &run, &ProgressBar::hidden()).await
+    plan::apply(&planted, planned, &a_run(), &ProgressBar::hidden()).await
 }
 
 /// What of groups is not the store's or the writer's own.
@@ -380,6 +388,35 @@ fn a_conflict_leaves_nothing_half_done() {
             // theirs is theirs, and all others are what they were
             assert_eq!(named(&after, "Theirs")["_id"], groups[0].as_str());
             assert_eq!(content(&after, &groups[0]), content(&before, &groups[0]), "at {at}");
+        }
+    }
+}
+
+#[test]
+fn a_group_of_the_same_name_that_was_made_meanwhile_is_a_conflict() {
+    for kind in Kind::all() {
+        let it = Telephony::new(kind, 2);
+        let file = it.file("plan.json", |_| json!({"groups": [{"name": "Support", "members": []}, {"name": "New"}]}));
+        let (store, database) = (it.test.store(), it.accounts[0].database());
+        let (report, again) = block_on(async {
+            let report = planned(&store, &file).await;
+            let theirs = json!({"_id": "theirs", "pvt_type": "group", "name": "New", "endpoints": {}});
+            store.put(&database, &document(theirs)).await.unwrap();
+            let gone = json!({"_id": "gone", "pvt_type": "group", "name": "New", "pvt_deleted": true});
+            store.put(&it.accounts[1].database(), &document(gone)).await.unwrap();
+            let report = plan::apply(store.as_ref(), report, &a_run(), &ProgressBar::hidden()).await;
+            // the plan that knows it changes it
+            let again = planned(&store, &file).await;
+            (report, plan::apply(store.as_ref(), again, &a_run(), &ProgressBar::hidden()).await)
+        });
+        let conflict = Outcome::Conflict { groups: vec!["theirs".to_owned()], left: Vec::new() };
+        assert_eq!(report.accounts[0].outcome, Some(conflict));
+        assert_eq!(report.accounts[1].outcome, Some(Outcome::Written));
+        assert_eq!(again.accounts[0].outcome, Some(Outcome::Written));
+        for at in 0..2 {
+            let names =
+                it.groups_of(at).into_iter().filter(|group| group["name"] == "New" && group["pvt_deleted"] != true);
+            assert_eq!(names.count(), 1, "of account {at}");
         }
     }
 }
