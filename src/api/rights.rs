@@ -126,9 +126,7 @@ impl Api {
     ) -> Result<Option<String>, Error> {
         let of_user = path.user.clone();
         let restricted = self.auth.decide(async |evidence| evidence.restricted_to_own(identity).await);
-        if restricted.await?.is_none() {
-            return Ok(of_user);
-        }
+        let Some(restricted) = restricted.await? else { return Ok(of_user) };
         let group = match &path.resource {
             Resource::Documents(_) | Resource::Deleted(_) => None,
             // they tell of groups, devices and callflows of others
@@ -147,9 +145,7 @@ impl Api {
             (Resource::Documents(_) | Resource::Deleted(_), None) => Wanted::All,
             _ => Wanted::Group(group.as_deref()),
         };
-        let shown =
-            self.auth.decide(async |evidence| Ok(evidence.must_own(identity, wanted).await?.map(str::to_owned)));
-        Ok(shown.await?.or(of_user))
+        Ok(wanted.must_be_own(restricted)?.map(str::to_owned).or(of_user))
     }
 
     /// Whether what was let in would be let in now. Of a fault below nothing is concluded.

@@ -22,6 +22,23 @@ pub enum Wanted<'w> {
     Group(Option<&'w Document>),
 }
 
+impl Wanted<'_> {
+    /// Sees that a user who is restricted to what is his own wants nothing else; gives the user whose groups are shown instead of
+    /// all.
+    ///
+    /// Errors: [`Error::Forbidden`].
+    pub fn must_be_own<'u>(&self, (mode, user): (Mode, &'u str)) -> Result<Option<&'u str>, Error> {
+        match self {
+            Self::All if mode == Mode::Filter => Ok(Some(user)),
+            Self::OfUser(of) if *of == user => Ok(None),
+            // that there is none is told to whoever asks
+            Self::Group(None) => Ok(None),
+            Self::Group(Some(group)) if is_member(group, user) => Ok(None),
+            Self::All | Self::OfUser(_) | Self::Group(Some(_)) => Err(Error::Forbidden),
+        }
+    }
+}
+
 impl Evidence<'_> {
     /// How a user of an account is restricted to what is the user's own; None: not at all.
     ///
@@ -39,21 +56,6 @@ impl Evidence<'_> {
         };
         let is_admin = owner.is_some_and(|owner| is_admin(owner.priv_level.as_deref()));
         Ok((!is_admin).then_some(mode))
-    }
-
-    /// Sees that an identity is not restricted to what is another's; gives the user whose groups are shown instead of all.
-    ///
-    /// Errors: [`Error::Forbidden`].
-    pub async fn must_own<'i>(&self, identity: &'i Identity, wanted: Wanted<'_>) -> Result<Option<&'i str>, Error> {
-        let Some((mode, user)) = self.restricted_to_own(identity).await? else { return Ok(None) };
-        match wanted {
-            Wanted::All if mode == Mode::Filter => Ok(Some(user)),
-            Wanted::OfUser(of) if of == user => Ok(None),
-            // that there is none is told to whoever asks
-            Wanted::Group(None) => Ok(None),
-            Wanted::Group(Some(group)) if is_member(group, user) => Ok(None),
-            Wanted::All | Wanted::OfUser(_) | Wanted::Group(Some(_)) => Err(Error::Forbidden),
-        }
     }
 
     async fn reseller_config(&self, ancestors: &[AccountId]) -> Result<Option<Arc<Config>>, Error> {
