@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::common::client::{self, Response};
 use crate::common::program::Served;
-use crate::common::{Kind, TestAccount, TestStore};
+use crate::common::{Kind, TestAccount, TestStore, block_on, document};
 
 /// What systemd and docker-compose let the service have.
 const MOST_MIB: u64 = 512;
@@ -124,4 +124,61 @@ fn what_is_no_parameter_is_not_read_as_one() {
     ] {
         count(&program.storm(12, "PUT", &groups, Some(&body)), &[400, 503], 400);
     }
+}
+
+/// The service on a store of one account with these documents.
+fn started_with(documents: Vec<Value>, arguments: &[&str]) -> Program {
+    let mut store = TestStore::new(Kind::Embedded);
+    let account = store.account();
+    let documents = documents.into_iter().map(document).collect();
+    block_on(store.store().load(&account.database(), documents)).unwrap();
+    let served = store.served(arguments);
+    Program { served, account, _store: store }
+}
+
+fn a_device(at: usize) -> Value {
+    json!({"_id": format!("d{at}"), "pvt_type": "device", "name": format!("Device {at}"), "sip": {"username": "a"}})
+}
+
+#[test]
+fn what_rings_by_many_callflows_is_bounded() {
+    let mut documents: Vec<Value> = (0..1_000).map(a_device).collect();
+    let endpoints: serde_json::Map<String, Value> =
+        (0..1_000).map(|at| (format!("d{at}"), json!({"type": "device"}))).collect();
+    documents.push(json!({"_id": "g", "pvt_type": "group", "name": "G", "endpoints": endpoints}));
+    // each rings each device 100 times
+    let items: Vec<Value> =
+        (0..100).map(|delay| json!({"id": "g", "endpoint_type": "group", "delay": delay})).collect();
+    documents.extend((0..90).map(|at| {
+        let flow = json!({"module": "ring_group", "data": {"endpoints": items}, "children": {}});
+        json!({"_id": format!("c{at}"), "pvt_type": "callflow", "numbers": [at.to_string()], "flow": flow})
+    }));
+    let program = started_with(documents, &["--max-answer", "8000000"]);
+    let path = program.account.path("groups/g/rings");
+    assert_eq!(program.send("GET", &path, None).json()["data"]["rings"].as_array().unwrap().len(), 1_000);
+    let answer = program.send("GET", &format!("{path}?callflows=true"), None);
+    assert_eq!(answer.status, 400);
+    count(&program.storm(4, "GET", &format!("{path}?callflows=true"), None), &[400, 503], 400);
+}
+
+#[test]
+fn what_many_callflows_use_is_told() {
+    let ring = |at: usize| {
+        let data = json!({"endpoints": [{"id": "g", "endpoint_type": "group"}, {"id": format!("d{at}")}]});
+        let flow = json!({"module": "ring_group", "data": data, "children": {}});
+        json!({"_id": format!("c{at}"), "pvt_type": "callflow", "name": format!("Flow {at}"), "numbers": [at.to_string()], "flow": flow})
+    };
+    let mut documents: Vec<Value> = (0..5_000).map(ring).collect();
+    documents.push(json!({"_id": "g", "pvt_type": "group", "name": "G", "endpoints": {}}));
+    let program = started_with(documents, &[]);
+    let path = program.account.path("groups/g/used_by");
+    let at_rest = program.served.peak();
+    let answer = program.send("GET", &path, None);
+    assert_eq!((answer.status, answer.json()["data"]["callflows"].as_array().unwrap().len()), (200, 5_000));
+    // it is not told everywhere
+    if let Some((before, after)) = at_rest.zip(program.served.peak()) {
+        let more = after.saturating_sub(before) / 1024 / 1024;
+        assert!(more < 64, "{more} MiB for {} bytes", answer.body.len());
+    }
+    count(&program.storm(8, "GET", &path, None), &[200, 503], 200);
 }
