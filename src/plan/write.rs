@@ -101,7 +101,7 @@ impl Writer<'_> {
         loop {
             match listed.try_next().await {
                 Ok(Some(batch)) => {
-                    same.extend(batch.iter().filter(|group| is_same(group)).filter_map(|group| group.id()))
+                    same.extend(batch.iter().filter(|group| is_same(group)).filter_map(|group| group.id()));
                 }
                 Ok(None) => return Ok(same),
                 // the plan itself needs no views

@@ -142,20 +142,19 @@ fn a_device(at: usize) -> Value {
 
 #[test]
 fn what_rings_by_many_callflows_is_bounded() {
-    let mut documents: Vec<Value> = (0..1_000).map(a_device).collect();
+    let mut documents: Vec<Value> = (0..300).map(a_device).collect();
     let endpoints: serde_json::Map<String, Value> =
-        (0..1_000).map(|at| (format!("d{at}"), json!({"type": "device"}))).collect();
+        (0..300).map(|at| (format!("d{at}"), json!({"type": "device"}))).collect();
     documents.push(json!({"_id": "g", "pvt_type": "group", "name": "G", "endpoints": endpoints}));
-    // each rings each device 100 times
-    let items: Vec<Value> =
-        (0..100).map(|delay| json!({"id": "g", "endpoint_type": "group", "delay": delay})).collect();
+    // each rings each device 20 times: 540 thousand rings in all, some 100 MB
+    let items: Vec<Value> = (0..20).map(|delay| json!({"id": "g", "endpoint_type": "group", "delay": delay})).collect();
     documents.extend((0..90).map(|at| {
         let flow = json!({"module": "ring_group", "data": {"endpoints": items}, "children": {}});
         json!({"_id": format!("c{at}"), "pvt_type": "callflow", "numbers": [at.to_string()], "flow": flow})
     }));
-    let program = started_with(documents, &["--max-answer", "8000000"]);
+    let program = started_with(documents, &["--max-answer", "3000000"]);
     let path = program.account.path("groups/g/rings");
-    assert_eq!(program.send("GET", &path, None).json()["data"]["rings"].as_array().unwrap().len(), 1_000);
+    assert_eq!(program.send("GET", &path, None).json()["data"]["rings"].as_array().unwrap().len(), 300);
     let answer = program.send("GET", &format!("{path}?callflows=true"), None);
     assert_eq!(answer.status, 400);
     count(&program.storm(4, "GET", &format!("{path}?callflows=true"), None), &[400, 503], 400);
@@ -180,5 +179,5 @@ fn what_many_callflows_use_is_told() {
         let more = after.saturating_sub(before) / 1024 / 1024;
         assert!(more < 64, "{more} MiB for {} bytes", answer.body.len());
     }
-    count(&program.storm(8, "GET", &path, None), &[200, 503], 200);
+    count(&program.storm(4, "GET", &path, None), &[200, 503], 200);
 }

@@ -145,12 +145,12 @@ impl Element {
 
     /// The group that a `group` rings.
     pub(super) fn group(&self) -> Option<String> {
-        self.data.get("id").and_then(|raw| written(raw)).filter(|id| !id.is_empty())
+        self.data.get("id").and_then(written).filter(|id| !id.is_empty())
     }
 
     /// How a ring group rings, at once where nothing is said. None: Kazoo knows no such strategy.
     pub fn strategy(&self) -> Option<Strategy> {
-        match self.data.get("strategy").and_then(|raw| written(raw)) {
+        match self.data.get("strategy").and_then(written) {
             None => Some(Strategy::Simultaneous),
             Some(name) => name.parse().ok(),
         }

@@ -120,7 +120,7 @@ impl<'r> Endpoint<'r> {
         let own = self.device.filter(|device| at(device, "call_forward", "enabled").is_some_and(said));
         let field = |key: &str| match own {
             Some(device) => at(device, "call_forward", key),
-            None => self.layers().filter_map(|layer| at(layer, "call_forward", key)).last(),
+            None => self.layers().rev().find_map(|layer| at(layer, "call_forward", key)),
         };
         let says = |key: &str| field(key).is_some_and(said);
         let number = field("number").and_then(written).unwrap_or_default();
@@ -160,7 +160,7 @@ impl<'r> Endpoint<'r> {
                 merged.set(&key, value);
             }
         }
-        (merged.len() > 0).then_some(merged)
+        (!merged.is_empty()).then_some(merged)
     }
 
     /// Whether `build_mobile_route/1` takes its number: by default, one of North America.
