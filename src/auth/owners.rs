@@ -9,7 +9,6 @@ use crate::kazoo::owners::{self, Config, Mode, is_admin, is_member};
 
 use super::error::Error;
 use super::evidence::Evidence;
-use super::identity::Identity;
 
 /// What somebody asks for.
 #[derive(Debug, Clone, Copy)]
