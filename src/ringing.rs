@@ -124,15 +124,18 @@ pub async fn tell<R: Send + 'static, E: From<TooLarge>>(
     told: impl Fn(&Reading, Rings) -> R + Clone + Send + 'static,
     mut grow: impl FnMut(usize) -> Result<(), E>,
 ) -> Result<WithCallflows<R>, E> {
-    let (call, size) = (Arc::new(call), reading.bytes());
+    let call = Arc::new(call);
     let mut at = 0..;
     let mut next = async || {
         let (reading, call, at) = (Arc::clone(&reading), Arc::clone(&call), at.next().unwrap_or_default());
+        let bytes = reading.bytes();
         let rung = move || {
             let element = reading.elements().get(at);
             let rings = element.map_or_else(|| Ok(Rings::default()), |element| rings_of(&reading, element, &call));
             rings.map(|rings| (reading, rings))
         };
+        // a callflow's element may ring the same documents in many ways
+        let size = if at == 0 { bytes } else { usize::MAX };
         let (reading, rings) = by_size(size, rung).await?;
         let (bytes, told) = (rings.bytes(), told.clone());
         grow(bytes)?;

@@ -157,7 +157,9 @@ fn what_rings_by_many_callflows_is_bounded() {
     assert_eq!(program.send("GET", &path, None).json()["data"]["rings"].as_array().unwrap().len(), 300);
     let answer = program.send("GET", &format!("{path}?callflows=true"), None);
     assert_eq!(answer.status, 400);
-    count(&program.storm(4, "GET", &format!("{path}?callflows=true"), None), &[400, 503], 400);
+    // it is not told everywhere
+    let peak = program.served.peak().unwrap_or_default() / 1024 / 1024;
+    assert!(peak < MOST_MIB, "{peak} MiB");
 }
 
 #[test]
