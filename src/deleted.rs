@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::databases::{Error, documents};
 use crate::document::{DocId, Document};
 use crate::kazoo::account::AccountId;
-use crate::kazoo::documents::{is_deleted, is_of_type};
+use crate::kazoo::documents::{is_deleted, is_of_type, title};
 use crate::kazoo::{group, time};
 use crate::store::{self, Attachments, Store};
 
@@ -89,8 +89,5 @@ async fn name_of(store: &dyn Store, by: &By) -> Result<Option<String>, store::Er
     let user = by.user.as_deref().and_then(|user| user.parse::<DocId>().ok());
     let Some((account, user)) = account.zip(user) else { return Ok(None) };
     let user = store.get(&account.database(), &user).await?;
-    Ok(user.and_then(|user| {
-        let names: Vec<String> = ["first_name", "last_name"].iter().filter_map(|part| user.text(part)).collect();
-        if names.is_empty() { user.text("username") } else { Some(names.join(" ")) }
-    }))
+    Ok(user.and_then(|user| title(&user)))
 }
