@@ -126,7 +126,9 @@ impl Api {
     ) -> Result<Option<String>, Error> {
         let of_user = path.user.clone();
         let restricted = self.auth.decide(async |evidence| evidence.restricted_to_own(identity).await);
-        let Some(restricted) = restricted.await? else { return Ok(of_user) };
+        if restricted.await?.is_none() {
+            return Ok(of_user);
+        }
         let group = match &path.resource {
             Resource::Documents(_) | Resource::Deleted(_) => None,
             // they tell of groups, devices and callflows of others
@@ -145,7 +147,12 @@ impl Api {
             (Resource::Documents(_) | Resource::Deleted(_), None) => Wanted::All,
             _ => Wanted::Group(group.as_deref()),
         };
-        Ok(wanted.must_be_own(restricted)?.map(str::to_owned).or(of_user))
+        // nobody is refused by what is remembered
+        let shown = self.auth.decide(async |evidence| match evidence.restricted_to_own(identity).await? {
+            Some(restricted) => Ok(wanted.must_be_own(restricted)?.map(str::to_owned)),
+            None => Ok(None),
+        });
+        Ok(shown.await?.or(of_user))
     }
 
     /// Whether what was let in would be let in now. Of a fault below nothing is concluded.
