@@ -113,13 +113,14 @@ impl Store for Embedded {
     async fn put(&self, name: &DbName, document: &Document) -> Result<Revision> {
         let document = document.clone();
         let id = id_of(&document)?;
+        let rows = self.writer.rows_of(name, &document);
         let plan = |existing: Option<&Document>| {
             let current = existing.and_then(Document::revision);
             if current != document.revision() {
                 return Err(Error::Conflict);
             }
             let revision = document.next_revision(current.as_ref());
-            Ok((Some((Incoming::read(document)?, revision.clone())), revision))
+            Ok((Some((Incoming::read(document, rows)?, revision.clone())), revision))
         };
         self.writer.write(name, id, plan).await
     }

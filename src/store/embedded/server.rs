@@ -31,6 +31,7 @@ impl Server for Embedded {
     async fn load(&self, name: &DbName, documents: Vec<Document>) -> Result<Loaded> {
         let load = async |document: Document| {
             let id = id_of(&document)?;
+            let rows = self.writer.rows_of(name, &document);
             let plan = |existing: Option<&Document>| {
                 let revision = document.revision().unwrap_or_else(|| document.next_revision(None));
                 let current = existing.and_then(Document::revision);
@@ -40,7 +41,7 @@ impl Server for Embedded {
                     return Ok((None, loaded));
                 }
                 loaded.count(current.as_ref(), Some(&revision));
-                Ok((Some((Incoming::read(document)?, revision)), loaded))
+                Ok((Some((Incoming::read(document, rows)?, revision)), loaded))
             };
             self.writer.write(name, id, plan).await
         };

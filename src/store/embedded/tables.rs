@@ -79,12 +79,13 @@ impl<'t> Tables<'t> {
         database: &DbName,
         id: &str,
         existing: Option<&Document>,
-        incoming: Incoming,
+        mut incoming: Incoming,
         revision: &Revision,
     ) -> Result<()> {
+        let rows = incoming.rows.take();
         let document = self.replace_attachments(database, id, existing, incoming, revision)?;
         let document = with_revision(document, revision);
-        let rows = self.mapping.map(database, &document);
+        let rows = rows.unwrap_or_else(|| self.mapping.map(database, &document));
         let json = document.to_json();
         if json.len().max(existing.map_or(0, Document::bytes)) <= SMALL {
             self.behind.note(database, id, existing)?;
@@ -159,7 +160,7 @@ impl<'t> Tables<'t> {
         incoming: Incoming,
         revision: &Revision,
     ) -> Result<Document> {
-        let Incoming { mut document, contents } = incoming;
+        let Incoming { mut document, contents, .. } = incoming;
         let attachments = attachments_of(&document);
         for (name, _) in existing.map(attachments_of).unwrap_or_default() {
             if attachments.iter().all(|(kept, _)| *kept != name) {
@@ -185,20 +186,22 @@ impl<'t> Tables<'t> {
 /// A document that is to be written.
 pub(super) struct Incoming {
     document: Document,
+    /// Its rows, if they were mapped before its turn came.
+    rows: Option<Mapped>,
     /// The attachments that it brings.
     contents: Vec<(String, Document, Vec<u8>)>,
 }
 
 impl Incoming {
     /// Errors: the data of an attachment is not base64.
-    pub(super) fn read(document: Document) -> Result<Self> {
+    pub(super) fn read(document: Document, rows: Option<Mapped>) -> Result<Self> {
         let decoded = |(name, attachment): (String, Document)| {
             let data = attachment.text("data")?;
             let refused = |_| Error::Refused(format!("the data of attachment {name} is not base64"));
             Some(STANDARD.decode(data).map_err(refused).map(|bytes| (name, attachment, bytes)))
         };
         let contents = attachments_of(&document).into_iter().filter_map(decoded).collect::<Result<_>>()?;
-        Ok(Self { document, contents })
+        Ok(Self { document, rows, contents })
     }
 }
 

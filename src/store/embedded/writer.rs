@@ -8,8 +8,10 @@ use tokio::task::spawn_blocking;
 
 use crate::document::{DbName, Document, Revision};
 
+use super::super::mapping::Mapped;
 use super::super::ready::Ready;
 use super::super::{Error, Result};
+use super::behind::SMALL;
 use super::file::File;
 use super::history::Followers;
 use super::sweep::Sweep;
@@ -98,6 +100,12 @@ impl Writer {
         done.await.unwrap_or_else(|_| Err(Error::Refused("the store's work was cut off".to_owned())))
     }
 
+    /// The rows of a document that is to be written, mapped by who wants it and not by who writes for all; None where that
+    /// takes long. No view looks at a revision or at attachments, which are not known yet.
+    pub(super) fn rows_of(&self, database: &DbName, document: &Document) -> Option<Mapped> {
+        (document.bytes() <= SMALL).then(|| self.file.mapping.map(database, document))
+    }
+
     /// Has the rows of a database brought up to its documents, soon.
     pub(super) fn bring_up(self: &Arc<Self>, database: &DbName) {
         self.wait(|waiting| {
@@ -172,9 +180,7 @@ impl Writer {
         });
         let committed = committed.map(|(changes, last)| {
             *lock(&self.sweep) = sweep;
-            for change in changes {
-                self.ready.change(change);
-            }
+            self.ready.change_all(changes);
             self.followers.changed(last);
         });
         if let Err(fault) = &committed {

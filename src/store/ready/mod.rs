@@ -95,23 +95,35 @@ impl Ready {
 
     /// A document was written.
     pub(super) fn change(&self, change: Change) {
-        let Some(database) = self.databases.get(&change.database) else { return };
-        let name = change.database.clone();
-        let mut loading = database.loading();
-        let mut next = Snapshot::clone(&database.now.load());
-        // whoever reads a document meanwhile sees that it may be another one
-        next.version = self.next_version();
-        match &mut *loading {
-            Loading::Begun(changes) => {
-                // a document that is known must not be older than what is on disk
-                next.replace(&change.id, change.document.clone(), Vec::new());
-                changes.push(change);
+        self.change_all(vec![change]);
+    }
+
+    /// Documents were written, in this order. Those of a database that come together are seen together.
+    pub(super) fn change_all(&self, changes: Vec<Change>) {
+        let mut changes = changes.into_iter().peekable();
+        while let Some(first) = changes.next() {
+            let Some(database) = self.databases.get(&first.database) else { continue };
+            let name = first.database.clone();
+            let mut loading = database.loading();
+            let mut next = Snapshot::clone(&database.now.load());
+            // whoever reads a document meanwhile sees that it may be another one
+            next.version = self.next_version();
+            let mut change = Some(first);
+            while let Some(now) = change {
+                match &mut *loading {
+                    Loading::Begun(waiting) => {
+                        // a document that is known must not be older than what is on disk
+                        next.replace(&now.id, now.document.clone(), Vec::new());
+                        waiting.push(now);
+                    }
+                    _ => self.apply(&mut next, now),
+                }
+                change = changes.next_if(|next| next.database == name);
             }
-            _ => self.apply(&mut next, change),
+            database.now.store(Arc::new(next));
+            drop(loading);
+            self.weigh(&name, &database);
         }
-        database.now.store(Arc::new(next));
-        drop(loading);
-        self.weigh(&name, &database);
     }
 
     fn apply(&self, next: &mut Snapshot, change: Change) {
