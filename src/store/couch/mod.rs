@@ -214,7 +214,10 @@ impl Couch {
         parameters.extend([("startkey", start.0), ("endkey", end.0)]);
         parameters.extend(start.1.map(|id| ("startkey_docid", id)));
         parameters.extend(end.1.map(|id| ("endkey_docid", id)));
-        parameters.extend(limit.map(|limit| ("limit", limit.to_string())));
+        if let Some(limit) = limit {
+            // so few rows come at once: row by row they wake us as often
+            parameters.extend([("limit", limit.to_string()), ("buffer_response", "true".to_owned())]);
+        }
         if query.with_documents {
             parameters.push(("include_docs", "true".to_owned()));
         }
