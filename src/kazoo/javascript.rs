@@ -37,7 +37,7 @@ pub fn property<'v>(value: &'v RawValue, key: &str) -> Option<&'v RawValue> {
 /// What `for in` walks, but for a text's letters: an object's properties, an array's indexes.
 pub fn properties(value: &RawValue) -> Vec<(Cow<'_, str>, &RawValue)> {
     match value.get().as_bytes().first() {
-        Some(b'{') => in_order(last_of_each(json::fields(value))),
+        Some(b'{') => in_order(json::fields(value).into_iter().collect()),
         _ => items(value).into_iter().enumerate().map(|(at, item)| (at.to_string().into(), item)).collect(),
     }
 }
@@ -62,22 +62,11 @@ fn items(value: &RawValue) -> Vec<&RawValue> {
     serde_json::from_str(value.get()).unwrap_or_default()
 }
 
-/// The fields of an object of which a key that stands twice keeps its first place and its last value.
-fn last_of_each<'v>(fields: Vec<(Cow<'v, str>, &'v RawValue)>) -> Vec<(Cow<'v, str>, &'v RawValue)> {
-    let mut keys: Vec<&str> = fields.iter().map(|(key, _)| &**key).collect();
-    keys.sort_unstable();
-    if keys.windows(2).all(|two| two.first() != two.last()) {
-        return fields;
-    }
-    fields.into_iter().collect::<IndexMap<_, _>>().into_iter().collect()
-}
-
 /// An object's properties in JavaScript's order: those that are array indexes first, by number, then the others as
-/// they stand.
-fn in_order<'v>(mut properties: Vec<(Cow<'v, str>, &'v RawValue)>) -> Vec<(Cow<'v, str>, &'v RawValue)> {
-    if properties.iter().any(|(key, _)| index(key).is_some()) {
-        properties.sort_by_cached_key(|(key, _)| index(key).map_or((true, 0), |index| (false, index)));
-    }
+/// they stand. A key that stands twice keeps its first place and its last value.
+fn in_order<'v>(fields: IndexMap<Cow<'v, str>, &'v RawValue>) -> Vec<(Cow<'v, str>, &'v RawValue)> {
+    let mut properties: Vec<_> = fields.into_iter().collect();
+    properties.sort_by_cached_key(|(key, _)| index(key).map_or((true, 0), |index| (false, index)));
     properties
 }
 

@@ -328,20 +328,12 @@ fn while_nothing_tells_of_changes_all_is_asked_of_couchdb() {
 #[test]
 fn a_feed_that_is_there_and_does_not_tell_is_not_believed_for_long() {
     let Some(url) = couchdb_url() else { return };
-    let test = TestStore::new(Kind::Couch(url.clone()));
-    let account = test.account();
-    let other = Other::new(&url);
-    let proxy = Proxy::before(&url);
-    let behind = TestStore::new(Kind::Couch(proxy.url(&url)));
-    let app = TestApp::start(behind.store(), &FOLLOW);
-    let group = app.create(&account, json!({"name": "before", "endpoints": {}}));
-    until_followed(&app, std::slice::from_ref(&account));
+    let Followed { account, other, proxy, app, group, path, .. } = Followed::start(&url, "before", "1");
     proxy.mute_feeds();
     let mut document = other.get(&account, &group).unwrap();
     document["name"] = json!("since then");
     other.put(&account, &group, document);
     let began = Instant::now();
-    let path = account.path(&format!("groups/{group}"));
     while app.get(&path, &account.token).json()["data"]["name"] != "since then" {
         assert!(began.elapsed() < Duration::from_secs(15), "it goes on showing what it kept");
         sleep(Duration::from_millis(100));

@@ -142,9 +142,9 @@ impl Schema {
         let known = || data.iter().filter(|(name, _)| is_known(name));
         let values: usize = known().map(|(_, raw)| cursor::values(raw)).sum();
         must_be_few(values.max(data.len()), limits)?;
-        let takes_any_object =
+        let is_open =
             |name: &str| !looks_at_all && properties.and_then(|known| known.get(name)).is_some_and(takes_any_object);
-        let looked_at = |name: &str, raw: &RawValue| match raw.get().starts_with('{') && takes_any_object(name) {
+        let looked_at = |name: &str, raw: &RawValue| match raw.get().starts_with('{') && is_open(name) {
             true => json!({}),
             false => json::tree(raw).unwrap_or_default(),
         };
