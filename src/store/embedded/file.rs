@@ -16,8 +16,8 @@ use super::super::rows::BATCH_BYTES;
 use super::super::{Attachments, Error, Result, View};
 use super::folder::{self, CannotOpen, Making};
 use super::layout::{
-    CONTENTS, DATABASES, DOCUMENTS, FIRST_LAYOUT, FORMER_TABLES, LAYOUT, META, ROWS, RowTables, SECOND_LAYOUT,
-    THIRD_LAYOUT, VALUES, corrupt, failed, stored,
+    CONTENTS, DATABASES, DOCUMENTS, FIRST_LAYOUT, FORMER_ROWS, LAYOUT, LAYOUT_WITH_HISTORY, LAYOUT_WITH_ROWS, META, ROWS,
+    RowTables, VALUES, corrupt, failed, stored,
 };
 use super::opened::Opened;
 use super::tables::{attachments_of, set_attachment};
@@ -63,7 +63,7 @@ impl File {
     pub(super) fn document(&self, database: &DbName, id: &DocId, most: usize) -> Result<Found> {
         let documents = self.read()?.open_table(DOCUMENTS).map_err(failed)?;
         let found = documents.get((database.as_str(), id.as_str())).map_err(failed)?;
-        Ok(match found.as_ref().map(redb::AccessGuard::value) {
+        Ok(match found.as_ref().map(|found| found.value().1) {
             Some(json) if json.len() > most => Found::Longer(json.len()),
             found => Found::Document(found.map(stored).transpose()?),
         })
@@ -80,7 +80,7 @@ impl File {
                 break;
             }
             let document = documents.get((database.as_str(), &**id)).map_err(failed)?;
-            let document = document.map(|json| stored(json.value())).transpose()?;
+            let document = document.map(|document| stored(document.value().1)).transpose()?;
             bytes += document.as_ref().map_or(0, Document::bytes);
             found.push(document);
         }
@@ -118,21 +118,23 @@ impl File {
         let found = |meta: &Table<'_, &'static str, &'static str>, key: &str| -> Result<Option<String>> {
             Ok(meta.get(key).map_err(failed)?.map(|found| found.value().to_owned()))
         };
-        // files of before there were layouts have the first
-        let layout = found(&meta, "layout")?.unwrap_or_else(|| FIRST_LAYOUT.to_owned());
-        if ![FIRST_LAYOUT, SECOND_LAYOUT, THIRD_LAYOUT, LAYOUT].contains(&layout.as_str()) {
+        let layout = found(&meta, "layout")?.unwrap_or_else(|| FIRST_LAYOUT.to_string());
+        let Some(layout) = layout.parse::<u32>().ok().filter(|layout| *layout <= LAYOUT) else {
             let text = format!("the store's layout is {layout}, and this build knows {LAYOUT}: use a later build");
             return Err(Error::Refused(text));
-        }
-        let has_rows = layout == LAYOUT && found(&meta, "views")?.is_some_and(|found| found == views);
-        meta.insert("layout", LAYOUT).map_err(failed)?;
+        };
+        let has_rows = layout >= LAYOUT_WITH_ROWS && found(&meta, "views")?.is_some_and(|found| found == views);
+        meta.insert("layout", LAYOUT.to_string().as_str()).map_err(failed)?;
         meta.insert("views", views).map_err(failed)?;
         drop(meta);
-        if [FIRST_LAYOUT, SECOND_LAYOUT].contains(&layout.as_str()) {
+        if layout < LAYOUT_WITH_HISTORY {
             history::begin(transaction)?;
         }
-        if layout != LAYOUT {
-            for former in FORMER_TABLES {
+        if layout < LAYOUT {
+            history::take_over(transaction)?;
+        }
+        if layout < LAYOUT_WITH_ROWS {
+            for former in FORMER_ROWS {
                 transaction.delete_table(TableDefinition::<&str, &str>::new(former)).map_err(failed)?;
             }
         }
@@ -153,17 +155,17 @@ impl File {
         let is = |key: &str, value: &str| -> Result<bool> {
             Ok(meta.get(key).map_err(failed)?.is_some_and(|found| found.value() == value))
         };
-        Ok(is("layout", LAYOUT)? && is("views", views)?)
+        Ok(is("layout", &LAYOUT.to_string())? && is("views", views)?)
     }
 
     fn make_rows(&self, transaction: &WriteTransaction) -> Result<()> {
         let documents = transaction.open_table(DOCUMENTS).map_err(failed)?;
         let mut rows = RowTables::open(transaction)?;
         for entry in documents.iter().map_err(failed)? {
-            let (place, json) = entry.map_err(failed)?;
+            let (place, document) = entry.map_err(failed)?;
             let (database, id) = place.value();
             let database = database.parse().map_err(corrupt)?;
-            let mapped = self.mapping.map(&database, &stored(json.value())?);
+            let mapped = self.mapping.map(&database, &stored(document.value().1)?);
             rows.replace(&database, id, &Mapped::default(), &mapped)?;
         }
         Ok(())
@@ -192,7 +194,7 @@ impl File {
         let range = documents.range((name, after.unwrap_or_default())..=(name, last)).map_err(failed)?;
         let mut found = Vec::new();
         for entry in range {
-            let (place, json) = entry.map_err(failed)?;
+            let (place, document) = entry.map_err(failed)?;
             let (_, id) = place.value();
             if Some(id) == after {
                 continue;
@@ -200,7 +202,7 @@ impl File {
             if found.len() == limit {
                 break;
             }
-            let mut document = stored(json.value())?;
+            let mut document = stored(document.value().1)?;
             if matches!(attachments, Attachments::Inline) {
                 inline(&mut document, name, id, &contents)?;
             }

@@ -13,39 +13,39 @@ use crate::document::DbName;
 use super::super::rows::BATCH_BYTES;
 use super::super::{Changed, Error, Result, Sequence};
 use super::file::File;
-use super::layout::{DATABASES, DOCUMENTS, HISTORY, META, corrupt, failed, stored};
+use super::layout::{
+    DATABASES, DOCUMENTS, FORMER_DOCUMENTS, FORMER_NUMBERS, HISTORY, META, corrupt, failed, stored,
+};
 
 /// Database, number -> the id of the document whose last change this is.
 const CHANGES: TableDefinition<(&str, u64), &str> = TableDefinition::new("changes");
 
-/// Database, document id -> the number of its last change.
-const NUMBERS: TableDefinition<(&str, &str), u64> = TableDefinition::new("numbers");
-
-/// The tables of changes, in a transaction that writes.
+/// The table of changes, in a transaction that writes.
 pub(super) struct History<'t> {
     changes: Table<'t, (&'static str, u64), &'static str>,
-    numbers: Table<'t, (&'static str, &'static str), u64>,
     /// The last number of each database that was written.
     last: HashMap<DbName, u64>,
 }
 
 impl<'t> History<'t> {
     pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self> {
-        let changes = transaction.open_table(CHANGES).map_err(failed)?;
-        let numbers = transaction.open_table(NUMBERS).map_err(failed)?;
-        Ok(Self { changes, numbers, last: HashMap::new() })
+        Ok(Self { changes: transaction.open_table(CHANGES).map_err(failed)?, last: HashMap::new() })
     }
 
-    /// A document was changed.
-    pub(super) fn add(&mut self, database: &DbName, id: &str) -> Result<()> {
-        let last = match self.last.get(database) {
-            Some(last) => *last,
-            None => last_number(&self.changes, database)?,
-        };
-        let number = last + 1;
-        self.last.insert(database.clone(), number);
+    /// The number of a database's next change.
+    pub(super) fn next(&mut self, database: &DbName) -> Result<u64> {
+        if let Some(last) = self.last.get_mut(database) {
+            *last += 1;
+            return Ok(*last);
+        }
+        let next = last_number(&self.changes, database)? + 1;
+        self.last.insert(database.clone(), next);
+        Ok(next)
+    }
+
+    /// A document was changed, which is the change of a number; that of its last change before, if there was one.
+    pub(super) fn add(&mut self, database: &DbName, id: &str, number: u64, before: Option<u64>) -> Result<()> {
         let database = database.as_str();
-        let before = self.numbers.insert((database, id), number).map_err(failed)?.map(|before| before.value());
         if let Some(before) = before {
             self.changes.remove((database, before)).map_err(failed)?;
         }
@@ -66,19 +66,38 @@ fn last_number(changes: &impl ReadableTable<(&'static str, u64), &'static str>, 
     Ok(last.transpose().map_err(failed)?.map_or(0, |(place, _)| place.value().1))
 }
 
-/// Begins a file's history: the documents that it holds were changed in the order of their ids.
+/// Begins a file's history.
 pub(super) fn begin(transaction: &WriteTransaction) -> Result<()> {
     let name = Uuid::new_v4().simple().to_string();
     transaction.open_table(META).map_err(failed)?.insert(HISTORY, name.as_str()).map_err(failed)?;
     transaction.delete_table(CHANGES).map_err(failed)?;
-    transaction.delete_table(NUMBERS).map_err(failed)?;
-    let documents = transaction.open_table(DOCUMENTS).map_err(failed)?;
+    Ok(())
+}
+
+/// Takes over the documents of a file of a former layout, with the numbers of their last changes. Those that have none were
+/// changed in the order of their ids.
+pub(super) fn take_over(transaction: &WriteTransaction) -> Result<()> {
+    let former = transaction.open_table(FORMER_DOCUMENTS).map_err(failed)?;
+    let numbers = transaction.open_table(FORMER_NUMBERS).map_err(failed)?;
+    let mut documents = transaction.open_table(DOCUMENTS).map_err(failed)?;
     let mut history = History::open(transaction)?;
-    for entry in documents.iter().map_err(failed)? {
-        let place = entry.map_err(failed)?.0;
+    for entry in former.iter().map_err(failed)? {
+        let (place, json) = entry.map_err(failed)?;
         let (database, id) = place.value();
-        history.add(&database.parse().map_err(corrupt)?, id)?;
+        let number = match numbers.get((database, id)).map_err(failed)? {
+            Some(number) => number.value(),
+            None => {
+                let database = database.parse().map_err(corrupt)?;
+                let number = history.next(&database)?;
+                history.add(&database, id, number, None)?;
+                number
+            }
+        };
+        documents.insert((database, id), (number, json.value())).map_err(failed)?;
     }
+    drop((former, numbers));
+    transaction.delete_table(FORMER_DOCUMENTS).map_err(failed)?;
+    transaction.delete_table(FORMER_NUMBERS).map_err(failed)?;
     Ok(())
 }
 
@@ -111,9 +130,9 @@ impl File {
                 break;
             }
             let (place, id) = entry.map_err(failed)?;
-            let json = documents.get((name, id.value())).map_err(failed)?;
-            let json = json.ok_or_else(|| Error::Corrupt(format!("{} changed and is not there", id.value())))?;
-            let document = stored(json.value())?;
+            let document = documents.get((name, id.value())).map_err(failed)?;
+            let document = document.ok_or_else(|| Error::Corrupt(format!("{} changed and is not there", id.value())))?;
+            let document = stored(document.value().1)?;
             bytes += document.bytes();
             let revision = document.revision();
             let revision = revision.ok_or_else(|| Error::Corrupt(format!("{} has no revision", id.value())))?;
@@ -174,14 +193,14 @@ impl Followers {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::path::Path;
 
     use crate::document::Document;
     use crate::store::{Server, Store};
 
     use super::super::Embedded;
-    use super::super::layout::LAYOUT;
+    use super::super::layout::{FIRST_LAYOUT, LAYOUT, LAYOUT_WITH_HISTORY, LAYOUT_WITH_ROWS};
     use super::*;
 
     /// Does something with the store of a folder, which nobody has open any longer when this returns.
@@ -204,20 +223,59 @@ mod tests {
         (changed.iter().map(|changed| changed.id.to_string()).collect(), number.parse().unwrap())
     }
 
+    /// Makes of the documents what a former layout had.
+    pub(in super::super) fn as_before(transaction: &WriteTransaction, layout: u32) {
+        let layout = layout.to_string();
+        transaction.open_table(META).unwrap().insert("layout", layout.as_str()).unwrap();
+        let documents = transaction.open_table(DOCUMENTS).unwrap();
+        let mut former = transaction.open_table(FORMER_DOCUMENTS).unwrap();
+        let mut numbers = transaction.open_table(FORMER_NUMBERS).unwrap();
+        for entry in documents.iter().unwrap() {
+            let (place, document) = entry.unwrap();
+            let (number, json) = document.value();
+            former.insert(place.value(), json).unwrap();
+            numbers.insert(place.value(), number).unwrap();
+        }
+        drop((documents, former, numbers));
+        transaction.delete_table(DOCUMENTS).unwrap();
+    }
+
+    #[test]
+    fn files_of_before_keep_their_history() {
+        let database = DbName::fixed("db");
+        for layout in [LAYOUT_WITH_HISTORY, LAYOUT_WITH_ROWS] {
+            let folder = tempfile::tempdir().unwrap();
+            let reached = with(folder.path(), async |store| {
+                load(store, &database, &[r#"{"_id":"a","_rev":"1-a"}"#, r#"{"_id":"b","_rev":"1-a"}"#]).await;
+                load(store, &database, &[r#"{"_id":"a","_rev":"2-a"}"#]).await;
+                let before = |transaction: &WriteTransaction| {
+                    as_before(transaction, layout);
+                    Ok(())
+                };
+                store.disk.file().redb.write(before).unwrap();
+                store.sequence(&database).await.unwrap()
+            });
+            with(folder.path(), async |store| {
+                assert_eq!(store.sequence(&database).await.unwrap(), reached, "{layout}");
+                load(store, &database, &[r#"{"_id":"b","_rev":"2-a"}"#]).await;
+                assert_eq!(changed(store, &database, 0).await, (vec!["a".to_owned(), "b".to_owned()], 4), "{layout}");
+            });
+        }
+    }
+
     #[test]
     fn files_of_before_are_given_a_history() {
         let (one, other) = (DbName::fixed("one"), DbName::fixed("other"));
-        for layout in ["1", "2"] {
+        for layout in [FIRST_LAYOUT, 2] {
             let folder = tempfile::tempdir().unwrap();
             with(folder.path(), async |store| {
                 load(store, &one, &[r#"{"_id":"b","_rev":"1-a"}"#, r#"{"_id":"a","_rev":"1-a"}"#]).await;
                 load(store, &other, &[r#"{"_id":"c","_rev":"1-a"}"#]).await;
                 let as_it_was = |transaction: &WriteTransaction| {
-                    let mut meta = transaction.open_table(META).unwrap();
-                    meta.insert("layout", layout).unwrap();
-                    meta.remove(HISTORY).unwrap();
+                    as_before(transaction, layout);
+                    transaction.open_table(META).unwrap().remove(HISTORY).unwrap();
                     transaction.delete_table(CHANGES).unwrap();
-                    transaction.delete_table(NUMBERS).unwrap();
+                    transaction.delete_table(FORMER_NUMBERS).unwrap();
                     Ok(())
                 };
                 store.disk.file().redb.write(as_it_was).unwrap();
@@ -232,7 +290,7 @@ mod tests {
                 assert_eq!(store.sequence(&one).await.unwrap(), begun);
                 let transaction = store.disk.file().redb.begin_read().unwrap();
                 let meta = transaction.open_table(META).unwrap();
-                assert_eq!(meta.get("layout").unwrap().unwrap().value(), LAYOUT);
+                assert_eq!(meta.get("layout").unwrap().unwrap().value(), LAYOUT.to_string());
             });
         }
     }

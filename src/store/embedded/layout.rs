@@ -25,8 +25,12 @@ pub(super) const DATABASES: TableDefinition<&str, ()> = TableDefinition::new("da
 /// Database -> the number that stands for it where its name would be written over and over.
 const NUMBERED: TableDefinition<&str, u32> = TableDefinition::new("numbered_databases");
 
-/// Database and document id -> the document, as CouchDB would give it.
-pub(super) const DOCUMENTS: TableDefinition<(&str, &str), &str> = TableDefinition::new("documents");
+/// Database and document id -> the number of the document's last change, and the document as CouchDB would give it.
+pub(super) const DOCUMENTS: TableDefinition<(&str, &str), (u64, &str)> = TableDefinition::new("documents_with_numbers");
+
+/// Where the layouts before had the documents, and the numbers of their last changes.
+pub(super) const FORMER_DOCUMENTS: TableDefinition<(&str, &str), &str> = TableDefinition::new("documents");
+pub(super) const FORMER_NUMBERS: TableDefinition<(&str, &str), u64> = TableDefinition::new("numbers");
 
 /// Database's and view's number, the key's place in the collation, document id -> key, and the number of the row's value.
 pub(super) const ROWS: TableDefinition<RowPlace, KeyAndNumber> = TableDefinition::new("rows_by_number");
@@ -34,8 +38,8 @@ pub(super) const ROWS: TableDefinition<RowPlace, KeyAndNumber> = TableDefinition
 /// Database's number, document id, number -> a value of the document's rows, however many rows have it.
 pub(super) const VALUES: TableDefinition<ValuePlace, &str> = TableDefinition::new("values_by_number");
 
-/// Where the layouts before had both.
-pub(super) const FORMER_TABLES: [&str; 2] = ["rows", "values"];
+/// Where former layouts had both.
+pub(super) const FORMER_ROWS: [&str; 2] = ["rows", "values"];
 
 /// Database, document id, attachment's name -> its bytes.
 pub(super) const CONTENTS: TableDefinition<(&str, &str, &str), &[u8]> = TableDefinition::new("attachments");
@@ -43,13 +47,17 @@ pub(super) const CONTENTS: TableDefinition<(&str, &str, &str), &[u8]> = TableDef
 /// What the file is and which views' rows it holds.
 pub(super) const META: TableDefinition<&str, &str> = TableDefinition::new("meta");
 
-/// The layout of the file: which tables it has, and what their keys and values are. A later build may not read it. In the
+/// The layout of the file: which tables it has, and what their keys and values are. An earlier build may not read it. In the
 /// first, each row had its value itself; the second had no history; in the third rows named their database and view, and were
-/// written with their document.
-pub(super) const LAYOUT: &str = "4";
-pub(super) const FIRST_LAYOUT: &str = "1";
-pub(super) const SECOND_LAYOUT: &str = "2";
-pub(super) const THIRD_LAYOUT: &str = "3";
+/// written with their document; in the fourth the numbers of documents' changes had a table of their own.
+pub(super) const LAYOUT: u32 = 5;
+
+/// The layout of files that name none.
+pub(super) const FIRST_LAYOUT: u32 = 1;
+
+/// The first layout with a history, and the first whose rows are those of this one.
+pub(super) const LAYOUT_WITH_HISTORY: u32 = 3;
+pub(super) const LAYOUT_WITH_ROWS: u32 = 4;
 
 /// Where [`META`] has the name of the file's history.
 pub(super) const HISTORY: &str = "history";

@@ -13,6 +13,7 @@ mod many;
 mod opened;
 mod rows;
 mod server;
+mod settler;
 mod snapshot;
 mod sweep;
 mod tables;
@@ -83,7 +84,7 @@ impl Embedded {
         let opened = panic::catch_unwind(|| File::open(folder, views, making));
         let file = Arc::new(opened.unwrap_or_else(|_| Err(CannotOpen::unreadable(folder)))?);
         let ready = Arc::new(Ready::new(Arc::clone(&file.mapping), memory, 0));
-        let writer = Writer::new(Arc::clone(&file), Arc::clone(&ready));
+        let writer = Writer::new(Arc::clone(&file), Arc::clone(&ready)).map_err(CannotOpen::system(folder))?;
         Ok(Self { disk: Disk::new(file, Arc::clone(&writer)), ready, writer, proof: Arc::default() })
     }
 

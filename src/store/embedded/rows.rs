@@ -147,7 +147,7 @@ impl File {
                     let value = RawValue::from_string(value.ok_or_else(no_value)?.value().to_owned());
                     let place = (database.as_str(), id);
                     let found = if query.with_documents { documents.get(place).map_err(failed)? } else { None };
-                    let document = found.map(|json| stored(json.value())).transpose()?.map(Arc::new);
+                    let document = found.map(|found| stored(found.value().1)).transpose()?.map(Arc::new);
                     Row { id: id.into(), key: key.into(), value: Arc::from(value.map_err(corrupt)?), document }
                 }
             };
@@ -172,8 +172,9 @@ impl File {
         }
         let documents = transaction.open_table(DOCUMENTS).map_err(failed)?;
         for id in ahead.iter().filter(|id| !id.starts_with('_')) {
-            let json = documents.get((database.as_str(), id.as_str())).map_err(failed)?;
-            let Some(document) = json.map(|json| stored(json.value()).map(Arc::new)).transpose()? else { continue };
+            let found = documents.get((database.as_str(), id.as_str())).map_err(failed)?;
+            let document = found.map(|found| stored(found.value().1).map(Arc::new)).transpose()?;
+            let Some(document) = document else { continue };
             // a document has one row of a key
             let rows: BTreeMap<_, _> = self.mapping.of_view(view, &document).into_iter().map(by_place).collect();
             for (sort_key, (key, value)) in rows {

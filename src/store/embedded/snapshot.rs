@@ -27,9 +27,9 @@ impl File {
                 return Ok(());
             }
             for entry in documents.range((database, "")..=(database, LAST)).map_err(failed)? {
-                let (place, json) = entry.map_err(failed)?;
+                let (place, document) = entry.map_err(failed)?;
                 let (_, id) = place.value();
-                let mut document = stored(json.value())?;
+                let mut document = stored(document.value().1)?;
                 inline(&mut document, database, id, &contents)?;
                 if !is_taken(Entry::Document(document)) {
                     return Ok(());

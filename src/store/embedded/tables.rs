@@ -22,7 +22,7 @@ use super::sweep::Sweep;
 pub(super) struct Tables<'t> {
     mapping: &'t Mapping,
     databases: Table<'t, &'static str, ()>,
-    documents: Table<'t, (&'static str, &'static str), &'static str>,
+    documents: Table<'t, (&'static str, &'static str), (u64, &'static str)>,
     rows: RowTables<'t>,
     behind: Behind<'t>,
     contents: Table<'t, (&'static str, &'static str, &'static str), &'static [u8]>,
@@ -70,7 +70,7 @@ impl<'t> Tables<'t> {
     /// A document as it is now.
     pub(super) fn document(&self, database: &DbName, id: &str) -> Result<Option<Document>> {
         let found = self.documents.get((database.as_str(), id)).map_err(failed)?;
-        found.map(|json| stored(json.value())).transpose()
+        found.map(|found| stored(found.value().1)).transpose()
     }
 
     /// Writes a document and its attachments in place of those that are there. Its rows may be behind it then.
@@ -96,8 +96,9 @@ impl<'t> Tables<'t> {
             let old = rows_of.map(|rows_of| self.mapping.map(database, rows_of)).unwrap_or_default();
             self.rows.replace(database, id, &old, &rows)?;
         }
-        self.documents.insert((database.as_str(), id), json.as_str()).map_err(failed)?;
-        self.history.add(database, id)?;
+        let number = self.history.next(database)?;
+        let former = self.documents.insert((database.as_str(), id), (number, json.as_str())).map_err(failed)?;
+        self.history.add(database, id, number, former.map(|former| former.value().0))?;
         self.written += json.len();
         let (database, id, document) = (database.clone(), id.into(), Some(Arc::new(document)));
         self.changes.push(Change { database, id, document, rows });

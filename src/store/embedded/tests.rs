@@ -69,7 +69,7 @@ fn the_rows_of_a_file_of_a_former_layout_are_made_anew() {
     let third: TableDefinition<FirstPlace, (&str, u32)> = TableDefinition::new("rows");
     let database = DbName::fixed("db");
     let place = ("db", "d/v", &b"x"[..], "a");
-    for layout in ["1", "3"] {
+    for layout in [1, 3] {
         let folder = tempfile::tempdir().unwrap();
         let (folder, database) = (folder.path(), &database);
         block_on(async {
@@ -77,11 +77,11 @@ fn the_rows_of_a_file_of_a_former_layout_are_made_anew() {
             store.create(database).await.unwrap();
             store.load(database, vec![Document::parse(r#"{"_id":"a","_rev":"1-a"}"#).unwrap()]).await.unwrap();
             let as_it_was = move |transaction: &redb::WriteTransaction| {
-                transaction.open_table(META).unwrap().insert("layout", layout).unwrap();
+                history::tests::as_before(transaction, layout);
                 transaction.delete_table(VALUES).unwrap();
                 transaction.delete_table(ROWS).unwrap();
                 match layout {
-                    "1" => transaction.open_table(first).unwrap().insert(place, ("old", "1")).map(drop).unwrap(),
+                    1 => transaction.open_table(first).unwrap().insert(place, ("old", "1")).map(drop).unwrap(),
                     _ => transaction.open_table(third).unwrap().insert(place, ("old", 0)).map(drop).unwrap(),
                 }
                 Ok(())
@@ -105,11 +105,11 @@ fn a_file_of_another_layout_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let store = Embedded::open(folder.path(), &[BEFORE]).unwrap();
     let later = |transaction: &redb::WriteTransaction| {
-        transaction.open_table(META).unwrap().insert("layout", "5").unwrap();
+        transaction.open_table(META).unwrap().insert("layout", "6").unwrap();
         Ok(())
     };
     store.disk.file().redb.write(later).unwrap();
     drop(store);
     let error = Embedded::open(folder.path(), &[BEFORE]).err().unwrap();
-    assert!(error.to_string().contains("layout is 5"), "{error}");
+    assert!(error.to_string().contains("layout is 6"), "{error}");
 }

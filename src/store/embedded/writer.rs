@@ -1,9 +1,10 @@
 //! Writes that wait for each other are done together: many share a commit, which takes about as long for all as for one.
 
 use std::collections::{HashSet, VecDeque};
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{self, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tokio::task::spawn_blocking;
 
 use crate::document::{DbName, Document, Revision};
@@ -13,7 +14,7 @@ use super::super::ready::Ready;
 use super::super::{Error, Result};
 use super::behind::SMALL;
 use super::file::File;
-use super::history::Followers;
+use super::settler::{Settler, Tell};
 use super::sweep::Sweep;
 use super::tables::{Incoming, Tables};
 
@@ -21,14 +22,11 @@ use super::tables::{Incoming, Tables};
 const MOST: usize = 256;
 const MOST_BYTES: usize = 4 * 1024 * 1024;
 
-/// Who writes the file, and keeps what is ready as the file is.
+/// Who writes the file.
 pub(super) struct Writer {
     file: Arc<File>,
-    ready: Arc<Ready>,
     waiting: Mutex<Waiting>,
-    followers: Followers,
-    /// Held from before a commit until what is ready is as the file is.
-    settling: sync::Mutex<()>,
+    settler: Settler,
     /// What the last transaction left of it.
     sweep: Mutex<Sweep>,
 }
@@ -55,20 +53,16 @@ type Plan = dyn FnOnce(Result<Option<&Document>>) -> Planned + Send;
 /// What is to be written, and who is to be told whether it was committed.
 struct Planned {
     replacement: Option<(Incoming, Revision)>,
-    tell: Box<dyn FnOnce(Result<()>) + Send>,
+    tell: Tell,
 }
 
 impl Writer {
     /// A writer of a file, from whom `ready` learns what is written.
-    pub(super) fn new(file: Arc<File>, ready: Arc<Ready>) -> Arc<Self> {
-        Arc::new(Self {
-            file,
-            ready,
-            waiting: Mutex::default(),
-            followers: Followers::default(),
-            settling: sync::Mutex::default(),
-            sweep: Mutex::default(),
-        })
+    ///
+    /// Errors: there can be no thread of those that it takes.
+    pub(super) fn new(file: Arc<File>, ready: Arc<Ready>) -> io::Result<Arc<Self>> {
+        let settler = Settler::new(ready)?;
+        Ok(Arc::new(Self { file, waiting: Mutex::default(), settler, sweep: Mutex::default() }))
     }
 
     /// Writes a document of a database. It is on disk, and in what is ready, when this returns. Once it was begun it is
@@ -128,12 +122,12 @@ impl Writer {
 
     /// What sees each change of a database from now on.
     pub(super) fn follow(&self, database: &DbName) -> watch::Receiver<u64> {
-        self.followers.follow(database)
+        self.settler.follow(database)
     }
 
     /// Waits until what the file holds now is in what is ready, too.
     pub(super) async fn settled(&self) {
-        drop(self.settling.lock().await);
+        self.settler.settled().await;
     }
 
     /// What is done next; None if nobody waits.
@@ -149,12 +143,11 @@ impl Writer {
         })
     }
 
-    /// Does some of the writes in one transaction, brings up the rows that are to be, and tells what became of each
+    /// Does some of the writes in one transaction, brings up the rows that are to be, and has it told what became of each
     /// write. Gives those that are left.
     fn commit(&self, Waiting { mut writes, behind, .. }: Waiting) -> VecDeque<Write> {
         let mut planned = Vec::with_capacity(writes.len());
-        let mut is_begun = false;
-        let settling = self.settling.blocking_lock();
+        let settling = self.settler.begin();
         // of a transaction that fails nothing is left
         let mut sweep = std::mem::take(&mut *lock(&self.sweep));
         let committed = self.file.redb.write(|transaction| {
@@ -167,7 +160,6 @@ impl Writer {
                 let Planned { replacement, tell } = plan(existing.clone());
                 planned.push(tell);
                 if let (Some((incoming, revision)), Ok(existing)) = (replacement, existing) {
-                    is_begun = true;
                     tables.replace(&database, &id, existing, incoming, &revision)?;
                 }
             }
@@ -178,22 +170,12 @@ impl Writer {
             tables.keep_up()?;
             Ok(tables.into_changes())
         });
-        let committed = committed.map(|(changes, last)| {
-            *lock(&self.sweep) = sweep;
-            self.ready.change_all(changes);
-            self.followers.changed(last);
-        });
-        if let Err(fault) = &committed {
-            // what is on disk now is not known, nor would another try end otherwise
-            if is_begun {
-                self.ready.forget();
-            }
-            planned.extend(writes.drain(..).map(|write| (write.plan)(Err(fault.clone())).tell));
+        match &committed {
+            Ok(_) => *lock(&self.sweep) = sweep,
+            // nor would another try end otherwise
+            Err(fault) => planned.extend(writes.drain(..).map(|write| (write.plan)(Err(fault.clone())).tell)),
         }
-        drop(settling);
-        for tell in planned {
-            tell(committed.clone());
-        }
+        self.settler.settle(settling, committed, planned);
         writes
     }
 
