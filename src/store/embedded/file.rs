@@ -16,8 +16,8 @@ use super::super::rows::BATCH_BYTES;
 use super::super::{Attachments, Error, Result, View};
 use super::folder::{self, CannotOpen, Making};
 use super::layout::{
-    CONTENTS, DATABASES, DOCUMENTS, FIRST_LAYOUT, FORMER_ROWS, LAYOUT, LAYOUT_WITH_HISTORY, LAYOUT_WITH_ROWS, META, ROWS,
-    RowTables, VALUES, corrupt, failed, stored,
+    CONTENTS, DATABASES, DOCUMENTS, FIRST_LAYOUT, FORMER_ROWS, LAYOUT, LAYOUT_WITH_HISTORY, LAYOUT_WITH_ROWS, META,
+    ROWS, RowTables, VALUES, corrupt, failed, stored,
 };
 use super::opened::Opened;
 use super::tables::{attachments_of, set_attachment};

@@ -13,9 +13,7 @@ use crate::document::DbName;
 use super::super::rows::BATCH_BYTES;
 use super::super::{Changed, Error, Result, Sequence};
 use super::file::File;
-use super::layout::{
-    DATABASES, DOCUMENTS, FORMER_DOCUMENTS, FORMER_NUMBERS, HISTORY, META, corrupt, failed, stored,
-};
+use super::layout::{DATABASES, DOCUMENTS, FORMER_DOCUMENTS, FORMER_NUMBERS, HISTORY, META, corrupt, failed, stored};
 
 /// Database, number -> the id of the document whose last change this is.
 const CHANGES: TableDefinition<(&str, u64), &str> = TableDefinition::new("changes");
@@ -131,7 +129,8 @@ impl File {
             }
             let (place, id) = entry.map_err(failed)?;
             let document = documents.get((name, id.value())).map_err(failed)?;
-            let document = document.ok_or_else(|| Error::Corrupt(format!("{} changed and is not there", id.value())))?;
+            let document =
+                document.ok_or_else(|| Error::Corrupt(format!("{} changed and is not there", id.value())))?;
             let document = stored(document.value().1)?;
             bytes += document.bytes();
             let revision = document.revision();

@@ -37,7 +37,6 @@ use super::{Attachments, Changed, Error, HEARTBEAT, Lookup, Query, Result, Row, 
 
 use disk::Disk;
 use file::File;
-use tables::Incoming;
 use writer::Writer;
 
 pub use folder::{CannotOpen, Making, first_in};
@@ -112,16 +111,16 @@ impl Store for Embedded {
     }
 
     async fn put(&self, name: &DbName, document: &Document) -> Result<Revision> {
-        let document = document.clone();
-        let id = id_of(&document)?;
-        let rows = self.writer.rows_of(name, &document);
-        let plan = |existing: Option<&Document>| {
-            let current = existing.and_then(Document::revision);
-            if current != document.revision() {
-                return Err(Error::Conflict);
+        let id = id_of(document)?;
+        let current = document.revision();
+        let revision = document.next_revision(current.as_ref());
+        let incoming = self.writer.incoming(name, document.clone(), &revision)?;
+        let plan = move |existing: Option<&Document>| {
+            if existing.and_then(Document::revision) == current {
+                Ok((Some(incoming), revision))
+            } else {
+                Err(Error::Conflict)
             }
-            let revision = document.next_revision(current.as_ref());
-            Ok((Some((Incoming::read(document, rows)?, revision.clone())), revision))
         };
         self.writer.write(name, id, plan).await
     }

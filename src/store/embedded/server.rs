@@ -10,7 +10,6 @@ use crate::document::{DbName, Document, Revision};
 use super::super::rows::LAST;
 use super::super::{Attachments, DESIGN, Entry, Loaded, Result, Server, ServerInfo, Store};
 use super::file::File;
-use super::tables::Incoming;
 use super::{Embedded, id_of};
 
 #[async_trait]
@@ -31,9 +30,9 @@ impl Server for Embedded {
     async fn load(&self, name: &DbName, documents: Vec<Document>) -> Result<Loaded> {
         let load = async |document: Document| {
             let id = id_of(&document)?;
-            let rows = self.writer.rows_of(name, &document);
-            let plan = |existing: Option<&Document>| {
-                let revision = document.revision().unwrap_or_else(|| document.next_revision(None));
+            let revision = document.revision().unwrap_or_else(|| document.next_revision(None));
+            let incoming = self.writer.incoming(name, document, &revision)?;
+            let plan = move |existing: Option<&Document>| {
                 let current = existing.and_then(Document::revision);
                 let mut loaded = Loaded::default();
                 if current.as_ref().is_some_and(|current| *current >= revision) {
@@ -41,7 +40,7 @@ impl Server for Embedded {
                     return Ok((None, loaded));
                 }
                 loaded.count(current.as_ref(), Some(&revision));
-                Ok((Some((Incoming::read(document, rows)?, revision)), loaded))
+                Ok((Some(incoming), loaded))
             };
             self.writer.write(name, id, plan).await
         };

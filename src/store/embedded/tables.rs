@@ -79,14 +79,11 @@ impl<'t> Tables<'t> {
         database: &DbName,
         id: &str,
         existing: Option<&Document>,
-        mut incoming: Incoming,
-        revision: &Revision,
+        incoming: Incoming,
     ) -> Result<()> {
-        let rows = incoming.rows.take();
-        let document = self.replace_attachments(database, id, existing, incoming, revision)?;
-        let document = with_revision(document, revision);
-        let rows = rows.unwrap_or_else(|| self.mapping.map(database, &document));
-        let json = document.to_json();
+        let Incoming { document, json, rows, contents } = incoming;
+        self.replace_contents(database, id, existing, &document, &contents)?;
+        let rows = rows.unwrap_or_else(|| Arc::new(self.mapping.map(database, &document)));
         if json.len().max(existing.map_or(0, Document::bytes)) <= SMALL {
             self.behind.note(database, id, existing)?;
             self.sweep.keep(database, id, &rows);
@@ -100,8 +97,7 @@ impl<'t> Tables<'t> {
         let former = self.documents.insert((database.as_str(), id), (number, json.as_str())).map_err(failed)?;
         self.history.add(database, id, number, former.map(|former| former.value().0))?;
         self.written += json.len();
-        let (database, id, document) = (database.clone(), id.into(), Some(Arc::new(document)));
-        self.changes.push(Change { database, id, document, rows });
+        self.changes.push(Change { database: database.clone(), id: id.into(), document: Some(document), rows });
         Ok(())
     }
 
@@ -133,7 +129,7 @@ impl<'t> Tables<'t> {
             let old = rows_of.map(|of| self.mapping.map(&database, &of)).unwrap_or_default();
             let new = match self.sweep.take(&database, &id) {
                 Some(rows) => rows,
-                None => self.mapped(&database, &id)?,
+                None => Arc::new(self.mapped(&database, &id)?),
             };
             self.rows.replace(&database, &id, &old, &new)?;
         }
@@ -152,58 +148,76 @@ impl<'t> Tables<'t> {
         Ok(document.map(|document| self.mapping.map(database, &document)).unwrap_or_default())
     }
 
-    /// Keeps the attachments that the document names by a stub, writes those that it brings, and drops the others.
-    fn replace_attachments(
+    /// Writes the attachments that a document brings, and drops those that it no longer names.
+    fn replace_contents(
         &mut self,
         database: &DbName,
         id: &str,
         existing: Option<&Document>,
-        incoming: Incoming,
-        revision: &Revision,
-    ) -> Result<Document> {
-        let Incoming { mut document, contents, .. } = incoming;
-        let attachments = attachments_of(&document);
-        for (name, _) in existing.map(attachments_of).unwrap_or_default() {
-            if attachments.iter().all(|(kept, _)| *kept != name) {
+        document: &Document,
+        contents: &[(String, Vec<u8>)],
+    ) -> Result<()> {
+        let former = existing.map(attachments_of).unwrap_or_default();
+        let kept = if former.is_empty() { Vec::new() } else { attachments_of(document) };
+        for (name, _) in former {
+            if kept.iter().all(|(kept, _)| *kept != name) {
                 self.contents.remove((database.as_str(), id, name.as_str())).map_err(failed)?;
             }
         }
-        for (name, attachment, bytes) in contents {
+        for (name, bytes) in contents {
             self.contents.insert((database.as_str(), id, name.as_str()), bytes.as_slice()).map_err(failed)?;
-            let mut stub = Document::new();
-            if let Some(kind) = attachment.get("content_type") {
-                stub.set("content_type", kind.to_owned());
-            }
-            stub.set("revpos", json::raw(&revision.number()));
-            stub.set_text("digest", &format!("md5-{}", STANDARD.encode(Md5::digest(&bytes))));
-            stub.set("length", json::raw(&bytes.len()));
-            stub.set("stub", json::raw(&true));
-            set_attachment(&mut document, &name, &stub);
         }
-        Ok(document)
+        Ok(())
     }
 }
 
-/// A document that is to be written.
+/// A document as it will be once it is written, if it is.
 pub(super) struct Incoming {
-    document: Document,
-    /// Its rows, if they were mapped before its turn came.
-    rows: Option<Mapped>,
+    /// With its revision, and a stub for each attachment.
+    document: Arc<Document>,
+    json: String,
+    /// None if it takes long to map them.
+    rows: Option<Arc<Mapped>>,
     /// The attachments that it brings.
-    contents: Vec<(String, Document, Vec<u8>)>,
+    contents: Vec<(String, Vec<u8>)>,
 }
 
 impl Incoming {
+    /// A document that gets this revision.
+    ///
     /// Errors: the data of an attachment is not base64.
-    pub(super) fn read(document: Document, rows: Option<Mapped>) -> Result<Self> {
-        let decoded = |(name, attachment): (String, Document)| {
-            let data = attachment.text("data")?;
-            let refused = |_| Error::Refused(format!("the data of attachment {name} is not base64"));
-            Some(STANDARD.decode(data).map_err(refused).map(|bytes| (name, attachment, bytes)))
-        };
-        let contents = attachments_of(&document).into_iter().filter_map(decoded).collect::<Result<_>>()?;
-        Ok(Self { document, rows, contents })
+    pub(super) fn new(
+        mapping: &Mapping,
+        database: &DbName,
+        mut document: Document,
+        revision: &Revision,
+    ) -> Result<Self> {
+        let contents = take_contents(&mut document, revision)?;
+        let document = Arc::new(with_revision(document, revision));
+        let rows = (document.bytes() <= SMALL).then(|| Arc::new(mapping.map(database, &document)));
+        Ok(Self { json: document.to_json(), document, rows, contents })
     }
+}
+
+/// Takes the attachments that a document brings, and leaves a stub for each.
+fn take_contents(document: &mut Document, revision: &Revision) -> Result<Vec<(String, Vec<u8>)>> {
+    let mut contents = Vec::new();
+    for (name, attachment) in attachments_of(document) {
+        let Some(data) = attachment.text("data") else { continue };
+        let refused = |_| Error::Refused(format!("the data of attachment {name} is not base64"));
+        let bytes = STANDARD.decode(data).map_err(refused)?;
+        let mut stub = Document::new();
+        if let Some(kind) = attachment.get("content_type") {
+            stub.set("content_type", kind.to_owned());
+        }
+        stub.set("revpos", json::raw(&revision.number()));
+        stub.set_text("digest", &format!("md5-{}", STANDARD.encode(Md5::digest(&bytes))));
+        stub.set("length", json::raw(&bytes.len()));
+        stub.set("stub", json::raw(&true));
+        set_attachment(document, &name, &stub);
+        contents.push((name, bytes));
+    }
+    Ok(contents)
 }
 
 /// The attachments that a document names.

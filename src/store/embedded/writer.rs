@@ -9,10 +9,8 @@ use tokio::task::spawn_blocking;
 
 use crate::document::{DbName, Document, Revision};
 
-use super::super::mapping::Mapped;
 use super::super::ready::Ready;
 use super::super::{Error, Result};
-use super::behind::SMALL;
 use super::file::File;
 use super::settler::{Settler, Tell};
 use super::sweep::Sweep;
@@ -52,7 +50,7 @@ type Plan = dyn FnOnce(Result<Option<&Document>>) -> Planned + Send;
 
 /// What is to be written, and who is to be told whether it was committed.
 struct Planned {
-    replacement: Option<(Incoming, Revision)>,
+    replacement: Option<Incoming>,
     tell: Tell,
 }
 
@@ -68,15 +66,14 @@ impl Writer {
     /// Writes a document of a database. It is on disk, and in what is ready, when this returns. Once it was begun it is
     /// done, whether or not somebody waits for it.
     ///
-    /// `plan` says by the document that is there what takes its place with which revision, if anything does, and what
-    /// is given then.
+    /// `plan` says by the document that is there what takes its place, if anything does, and what is given then.
     ///
     /// Errors: the database is not there; those of `plan`; the file's.
     pub(super) async fn write<T: Send + 'static>(
         self: &Arc<Self>,
         database: &DbName,
         id: String,
-        plan: impl FnOnce(Option<&Document>) -> Result<(Option<(Incoming, Revision)>, T)> + Send + 'static,
+        plan: impl FnOnce(Option<&Document>) -> Result<(Option<Incoming>, T)> + Send + 'static,
     ) -> Result<T> {
         let (sender, done) = oneshot::channel();
         let plan = Box::new(|existing: Result<Option<&Document>>| {
@@ -94,10 +91,9 @@ impl Writer {
         done.await.unwrap_or_else(|_| Err(Error::Refused("the store's work was cut off".to_owned())))
     }
 
-    /// The rows of a document that is to be written, mapped by who wants it and not by who writes for all; None where that
-    /// takes long. No view looks at a revision or at attachments, which are not known yet.
-    pub(super) fn rows_of(&self, database: &DbName, document: &Document) -> Option<Mapped> {
-        (document.bytes() <= SMALL).then(|| self.file.mapping.map(database, document))
+    /// [`Incoming::new`], by who wants it written and not by who writes for all.
+    pub(super) fn incoming(&self, database: &DbName, document: Document, revision: &Revision) -> Result<Incoming> {
+        Incoming::new(&self.file.mapping, database, document, revision)
     }
 
     /// Has the rows of a database brought up to its documents, soon.
@@ -159,8 +155,8 @@ impl Writer {
                 let existing = existing.as_ref().map(Option::as_ref).map_err(Error::clone);
                 let Planned { replacement, tell } = plan(existing.clone());
                 planned.push(tell);
-                if let (Some((incoming, revision)), Ok(existing)) = (replacement, existing) {
-                    tables.replace(&database, &id, existing, incoming, &revision)?;
+                if let (Some(incoming), Ok(existing)) = (replacement, existing) {
+                    tables.replace(&database, &id, existing, incoming)?;
                 }
             }
             // what was written just now is behind, too

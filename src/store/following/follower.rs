@@ -190,7 +190,7 @@ impl Follower {
             for change in changed {
                 let Changed { id, revision, document, .. } = change;
                 doubtful.remove(&id);
-                let rows = document.as_ref().map(|of| self.mapping.map(name, of)).unwrap_or_default();
+                let rows = Arc::new(document.as_ref().map(|of| self.mapping.map(name, of)).unwrap_or_default());
                 database.own_writes.told(&id, &revision, || {
                     self.ready.change(Change { database: name.clone(), id: Arc::clone(&id), document, rows });
                 });

@@ -90,7 +90,7 @@ impl Following {
         let revision = document.as_ref().and_then(Document::revision);
         database.own_writes.end(id, revision.as_ref(), || {
             if let Some(document) = document.filter(|_| self.follower.ready.keeps(name, database)) {
-                let rows = self.follower.mapping.map(name, &document);
+                let rows = Arc::new(self.follower.mapping.map(name, &document));
                 let (database, id, document) = (name.clone(), Arc::clone(id), Some(Arc::new(document)));
                 self.follower.ready.change(Change { database, id, document, rows });
             }

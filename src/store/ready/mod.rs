@@ -52,7 +52,7 @@ pub(super) struct Change {
     pub(super) id: Arc<str>,
     /// What it is now; None if it is gone.
     pub(super) document: Option<Arc<Document>>,
-    pub(super) rows: Mapped,
+    pub(super) rows: Arc<Mapped>,
 }
 
 impl Ready {
@@ -128,21 +128,20 @@ impl Ready {
 
     fn apply(&self, next: &mut Snapshot, change: Change) {
         let Change { id, document, rows, .. } = change;
-        let rows = if next.has_rows() { self.new_rows(rows) } else { Vec::new() };
+        let rows = if next.has_rows() { self.new_rows(&rows) } else { Vec::new() };
         let is_room = |document: &Arc<Document>| next.bytes.load(Relaxed) + cost(document) <= self.most_of_one;
         let document = document.filter(is_room);
         next.replace(&id, document, rows);
     }
 
     /// A document's rows of the views that are kept.
-    fn new_rows(&self, mapped: Mapped) -> Vec<NewRow> {
-        let Mapped { rows, values, .. } = mapped;
-        let kept = |((view, place), (key, number)): ((usize, Vec<u8>), (String, u32))| {
-            let value = values.get(usize::try_from(number).ok()?)?;
-            let index = self.views.iter().position(|(kept, _)| *kept == view)?;
-            Some((index, place, key.into(), Arc::clone(value)))
+    fn new_rows(&self, mapped: &Mapped) -> Vec<NewRow> {
+        let kept = |((view, place), (key, number)): (&(usize, Vec<u8>), &(String, u32))| {
+            let value = mapped.values.get(usize::try_from(*number).ok()?)?;
+            let index = self.views.iter().position(|(kept, _)| kept == view)?;
+            Some((index, place.clone(), key.as_str().into(), Arc::clone(value)))
         };
-        rows.into_iter().filter_map(kept).collect()
+        mapped.rows.iter().filter_map(kept).collect()
     }
 
     /// Which of the kept views one is.
