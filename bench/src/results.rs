@@ -4,8 +4,9 @@
 //!     memory WHO REQUEST REST PEAK                   kilobytes
 //!     fact NAME VALUE UNIT
 //!
-//! WHO is a store that the service is before (`embedded`, `couchdb`, `following`), or what that is compared with: `bare`,
-//! and below the service `direct` (the CouchDB) or `disk`; or `carried`, the CouchDB behind a haproxy that does nothing.
+//! WHO is a store that the service is before (`embedded`, `couchdb`, `following`; `apart` is a CouchDB that has a processor of
+//! its own), or what that is compared with: `bare`, and below the service `direct` (the CouchDB; `beside`, where it is apart)
+//! or `disk`; or `carried`, the CouchDB behind a haproxy that does nothing.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -14,7 +15,7 @@ use std::io;
 use std::path::Path;
 
 /// Those that nothing is below.
-const COMPARED_WITH: [&str; 3] = ["bare", "direct", "disk"];
+const COMPARED_WITH: [&str; 4] = ["bare", "direct", "beside", "disk"];
 
 /// The part of a recorded ratio that must be reached again.
 const ENOUGH: f64 = 0.9;
@@ -82,15 +83,20 @@ impl Results {
                 continue;
             }
             let [rate, p50, p99] = of(&store, &request).unwrap_or_default();
-            let below = if store == "embedded" { "disk" } else { "direct" };
+            let (bare, below) = match store.as_str() {
+                "embedded" => (Some("bare"), "disk"),
+                // the bare server had all processors
+                "apart" => (None, "beside"),
+                _ => (Some("bare"), "direct"),
+            };
             let rate_of = |who| of(who, &request).map(|[rate, ..]| rate);
-            let (bare, below) = (rate_of("bare"), rate_of(below));
+            let (bare, below) = (bare.and_then(rate_of), rate_of(below));
             let [rest, peak] = memory.get(&(store.clone(), request.clone())).copied().unwrap_or_default();
             results.rows.push(Row { store, request, rate, p50, p99, bare, below, rest, peak });
         }
         // a store's rows stand together, in the order in which they were measured
         results.rows.sort_by_key(|row| {
-            ["embedded", "carried", "couchdb", "following"].iter().position(|store| row.store == *store)
+            ["embedded", "carried", "couchdb", "apart", "following"].iter().position(|store| row.store == *store)
         });
         results.compare_growth();
         Ok(results)

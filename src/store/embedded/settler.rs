@@ -39,11 +39,13 @@ pub(super) struct Settling {
     _guard: OwnedRwLockReadGuard<()>,
 }
 
-/// A commit of which nobody knows yet.
-struct Done {
-    committed: Result<Changes>,
-    tell: Vec<Tell>,
-    settling: Settling,
+/// What became of a commit of which nobody knows yet.
+pub(super) struct Done {
+    pub(super) committed: Result<Changes>,
+    /// Whether anything was to be written: if it failed, what is on disk now is not known.
+    pub(super) is_begun: bool,
+    pub(super) tell: Vec<Tell>,
+    pub(super) settling: Settling,
 }
 
 impl Settler {
@@ -64,9 +66,9 @@ impl Settler {
     }
 
     /// It is over. Returns when those before it are told.
-    pub(super) fn settle(&self, settling: Settling, committed: Result<Changes>, tell: Vec<Tell>) {
+    pub(super) fn settle(&self, done: Done) {
         // its end is this one's: while there is one who writes, there is one who tells
-        let _ = self.done.send(Done { committed, tell, settling });
+        let _ = self.done.send(done);
     }
 
     /// Waits until what the file holds now is in what is ready, too.
@@ -81,7 +83,7 @@ impl Settler {
 }
 
 fn settle_all(waiting: &Receiver<Done>, ready: &Ready, followers: &Followers) {
-    for Done { committed, tell, settling } in waiting {
+    for Done { committed, is_begun, tell, settling } in waiting {
         let told = committed.map(|(changes, last)| {
             // what was told in part only is read anew
             if catch_unwind(AssertUnwindSafe(|| ready.change_all(changes))).is_err() {
@@ -89,8 +91,7 @@ fn settle_all(waiting: &Receiver<Done>, ready: &Ready, followers: &Followers) {
             }
             followers.changed(last);
         });
-        if told.is_err() {
-            // what is on disk now is not known
+        if told.is_err() && is_begun {
             ready.forget();
         }
         drop(settling);

@@ -12,7 +12,7 @@ use crate::document::{DbName, Document, Revision};
 use super::super::ready::Ready;
 use super::super::{Error, Result};
 use super::file::File;
-use super::settler::{Settler, Tell};
+use super::settler::{Done, Settler, Tell};
 use super::sweep::Sweep;
 use super::tables::{Incoming, Tables};
 
@@ -142,7 +142,8 @@ impl Writer {
     /// Does some of the writes in one transaction, brings up the rows that are to be, and has it told what became of each
     /// write. Gives those that are left.
     fn commit(&self, Waiting { mut writes, behind, .. }: Waiting) -> VecDeque<Write> {
-        let mut planned = Vec::with_capacity(writes.len());
+        let mut tell = Vec::with_capacity(writes.len());
+        let mut is_begun = false;
         let settling = self.settler.begin();
         // of a transaction that fails nothing is left
         let mut sweep = std::mem::take(&mut *lock(&self.sweep));
@@ -153,9 +154,10 @@ impl Writer {
             {
                 let existing = tables.must_have(&database).and_then(|()| tables.document(&database, &id));
                 let existing = existing.as_ref().map(Option::as_ref).map_err(Error::clone);
-                let Planned { replacement, tell } = plan(existing.clone());
-                planned.push(tell);
-                if let (Some(incoming), Ok(existing)) = (replacement, existing) {
+                let planned = plan(existing.clone());
+                tell.push(planned.tell);
+                if let (Some(incoming), Ok(existing)) = (planned.replacement, existing) {
+                    is_begun = true;
                     tables.replace(&database, &id, existing, incoming)?;
                 }
             }
@@ -169,9 +171,9 @@ impl Writer {
         match &committed {
             Ok(_) => *lock(&self.sweep) = sweep,
             // nor would another try end otherwise
-            Err(fault) => planned.extend(writes.drain(..).map(|write| (write.plan)(Err(fault.clone())).tell)),
+            Err(fault) => tell.extend(writes.drain(..).map(|write| (write.plan)(Err(fault.clone())).tell)),
         }
-        self.settler.settle(settling, committed, planned);
+        self.settler.settle(Done { committed, is_begun, tell, settling });
         writes
     }
 
