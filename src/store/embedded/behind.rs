@@ -17,7 +17,7 @@ use super::layout::{corrupt, failed, stored};
 const BEHIND: TableDefinition<(&str, &str), &str> = TableDefinition::new("behind");
 
 /// How many documents may be ahead of their rows.
-const MOST: u64 = if cfg!(test) { 3 } else { 2_048 };
+const MOST: u64 = if cfg!(test) { 3 } else { 1_024 };
 
 /// What has more bytes of JSON is not ahead: its rows are written with it.
 pub(super) const SMALL: usize = 8 * 1024;
