@@ -119,7 +119,7 @@ impl File {
             Ok(meta.get(key).map_err(failed)?.map(|found| found.value().to_owned()))
         };
         let layout = found(&meta, "layout")?.unwrap_or_else(|| FIRST_LAYOUT.to_string());
-        let Some(layout) = layout.parse::<u32>().ok().filter(|layout| *layout <= LAYOUT) else {
+        let Some(layout) = layout.parse().ok().filter(|layout| (FIRST_LAYOUT..=LAYOUT).contains(layout)) else {
             let text = format!("the store's layout is {layout}, and this build knows {LAYOUT}: use a later build");
             return Err(Error::Refused(text));
         };

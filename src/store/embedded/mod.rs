@@ -114,10 +114,10 @@ impl Store for Embedded {
         let id = id_of(document)?;
         let current = document.revision();
         let revision = document.next_revision(current.as_ref());
-        let incoming = self.writer.incoming(name, document.clone(), &revision)?;
+        let incoming = self.writer.incoming(name, document.clone(), &revision);
         let plan = move |existing: Option<&Document>| {
             if existing.and_then(Document::revision) == current {
-                Ok((Some(incoming), revision))
+                Ok((Some(incoming?), revision))
             } else {
                 Err(Error::Conflict)
             }

@@ -31,7 +31,7 @@ impl Server for Embedded {
         let load = async |document: Document| {
             let id = id_of(&document)?;
             let revision = document.revision().unwrap_or_else(|| document.next_revision(None));
-            let incoming = self.writer.incoming(name, document, &revision)?;
+            let incoming = self.writer.incoming(name, document, &revision);
             let plan = move |existing: Option<&Document>| {
                 let current = existing.and_then(Document::revision);
                 let mut loaded = Loaded::default();
@@ -40,7 +40,7 @@ impl Server for Embedded {
                     return Ok((None, loaded));
                 }
                 loaded.count(current.as_ref(), Some(&revision));
-                Ok((Some(incoming), loaded))
+                Ok((Some(incoming?), loaded))
             };
             self.writer.write(name, id, plan).await
         };

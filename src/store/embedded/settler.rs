@@ -65,7 +65,7 @@ impl Settler {
         Settling { _guard: block_on(Arc::clone(&self.settling).read_owned()) }
     }
 
-    /// It is over. Returns when those before it are told.
+    /// It is over. Returns when no more than [`MOST`] wait to be told.
     pub(super) fn settle(&self, done: Done) {
         // its end is this one's: while there is one who writes, there is one who tells
         let _ = self.done.send(done);
